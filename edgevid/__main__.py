@@ -1,0 +1,7 @@
+"""`python -m edgevid`."""
+
+import sys
+
+from edgevid.cli import main
+
+sys.exit(main())

@@ -1,0 +1,277 @@
+"""The bundle: a folder with a checked manifest, a graph, labels and cached engines.
+
+    gesture.edgevid/
+      manifest.json  model.onnx  reference.onnx  labels.txt  report.json  engines/*.plan
+
+`manifest.json` is the only file that says what the others are. Its JSON Schema is
+docs/manifest.schema.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from edgevid.errors import BundleError, IntegrityError, ManifestError, OutputError
+from edgevid.spec import ClipSpec, InputSpec, OutputSpec, Strict, check_time_axes, parse
+
+SCHEMA_VERSION: Literal[1] = 1
+MANIFEST_NAME = "manifest.json"
+
+Precision = Literal["fp32", "fp16"]
+ArtifactKind = Literal["model", "reference", "labels", "plan", "report"]
+
+
+class ModelInfo(Strict):
+    """Where the graph came from."""
+
+    name: str
+    source_file: str = Field(description="File name of the original, without its folder.")
+    source_sha256: str
+
+
+class Artifact(Strict):
+    """One file of the bundle."""
+
+    path: str = Field(description="Relative to the bundle, with forward slashes.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    kind: ArtifactKind
+    key: str | None = Field(None, description="Plans: what the plan is valid for.")
+
+    @model_validator(mode="after")
+    def _inside(self) -> Artifact:
+        parts = Path(self.path).parts
+        if not parts or Path(self.path).is_absolute() or ".." in parts:
+            raise ValueError(f"path {self.path!r} leaves the bundle")
+        return self
+
+
+class Parity(Strict):
+    """How the converted graph's scores compare with the original's, on real frames."""
+
+    clips: int = Field(ge=0)
+    max_abs_diff: float = Field(ge=0)
+    mean_abs_diff: float = Field(ge=0)
+    top1_agreement: float = Field(ge=0, le=1)
+    frames_from: str = Field(description="Which frames were used.")
+
+
+class Manifest(Strict):
+    """What a bundle holds and what contract it keeps."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    edgevid_version: str
+    model: ModelInfo
+    task: Literal["classification"] = "classification"
+    labels_file: str = "labels.txt"
+    clip: ClipSpec
+    inputs: tuple[InputSpec, ...] = Field(min_length=1)
+    outputs: tuple[OutputSpec, ...] = Field(min_length=1, max_length=1)
+    precision: Precision
+    assumptions: tuple[str, ...] = Field(
+        (), description="What `convert` assumed because nothing said otherwise."
+    )
+    parity: Parity | None = None
+    artifacts: tuple[Artifact, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        check_time_axes(self.clip, self.inputs)
+        paths = [a.path for a in self.artifacts]
+        if len(set(paths)) != len(paths):
+            raise ValueError("artifacts: a path is listed twice")
+        for needed in ("model", "labels"):
+            if not any(a.kind == needed for a in self.artifacts):
+                raise ValueError(f"artifacts: no file of kind {needed!r}")
+        return self
+
+    def artifact(self, kind: ArtifactKind) -> Artifact | None:
+        """The first file of that kind."""
+        return next((a for a in self.artifacts if a.kind == kind), None)
+
+
+class Bundle:
+    """A bundle on disk whose manifest is valid and whose graph and labels are unchanged.
+
+    Attributes:
+        path: The folder.
+        manifest: Its contract.
+        labels: One name per class, in the order of the scores.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, labels: tuple[str, ...]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.labels = labels
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Open a bundle; check the schema, and the hashes of the graph and the labels.
+
+        Raises:
+            BundleError: `path` is no bundle.
+            ManifestError: The manifest is malformed, or of another schema version.
+            IntegrityError: A file is missing or was changed.
+        """
+        folder = Path(path)
+        if not folder.exists():
+            raise BundleError(f"no such bundle: {folder}", "Make one: edgevid convert MODEL.onnx")
+        if not folder.is_dir() or not (folder / MANIFEST_NAME).is_file():
+            raise BundleError(
+                f"{folder} is not a bundle: it is no folder with a {MANIFEST_NAME}",
+                "Make one: edgevid convert MODEL.onnx",
+            )
+        manifest = _read_manifest(folder / MANIFEST_NAME)
+        for artifact in manifest.artifacts:
+            if artifact.kind in ("model", "labels"):
+                verify(folder, artifact)
+        labels = read_labels(folder / manifest.labels_file)
+        return cls(folder, manifest, labels)
+
+    def file(self, kind: ArtifactKind) -> Path:
+        """Path of the first file of that kind, its hash checked.
+
+        Raises:
+            BundleError: The bundle holds none.
+            IntegrityError: It is missing or was changed.
+        """
+        artifact = self.manifest.artifact(kind)
+        if artifact is None:
+            raise BundleError(f"{self.path} holds no file of kind {kind!r}")
+        return verify(self.path, artifact)
+
+    def verify_all(self) -> None:
+        """Check the hash of every file, reports and plans too.
+
+        Raises:
+            IntegrityError: One is missing or was changed.
+        """
+        for artifact in self.manifest.artifacts:
+            verify(self.path, artifact)
+
+    def plan(self, key: str) -> Path | None:
+        """The cached engine for `key`, if there is one and its hash is right.
+
+        A plan is code: one that is missing, foreign or changed is never returned.
+        """
+        for artifact in self.manifest.artifacts:
+            if artifact.kind == "plan" and artifact.key == key:
+                path = self.path / artifact.path
+                if path.is_file() and sha256_file(path) == artifact.sha256:
+                    return path
+        return None
+
+    def add_plan(self, key: str, data: bytes) -> Path:
+        """Keep a built engine in the bundle and list it in the manifest; both atomic.
+
+        Raises:
+            OutputError: The bundle cannot be written.
+        """
+        relative = f"engines/{key}.plan"
+        target = self.path / relative
+        write_atomic(target, data)
+        entry = Artifact(
+            path=relative, sha256=hashlib.sha256(data).hexdigest(), kind="plan", key=key
+        )
+        others = tuple(a for a in self.manifest.artifacts if a.path != relative)
+        self.manifest = self.manifest.model_copy(update={"artifacts": (*others, entry)})
+        write_atomic(self.path / MANIFEST_NAME, dump(self.manifest))
+        return target
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The manifest as it stands in `manifest.json`."""
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ManifestError(
+            f"{path} cannot be read: {exc}", "Convert the model again: edgevid convert"
+        ) from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{path} has schema_version {version!r}; this edgevid reads {SCHEMA_VERSION}",
+            "Convert the model again, or install the edgevid that wrote it",
+        )
+    manifest: Manifest = parse(Manifest, data, str(path), ManifestError)
+    return manifest
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """One label a line, UTF-8; blank lines at the end are dropped.
+
+    Raises:
+        BundleError: The file cannot be read or is empty.
+    """
+    try:
+        labels = tuple(path.read_text(encoding="utf-8-sig").rstrip().split("\n"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise BundleError(f"labels {path} cannot be read: {exc}") from None
+    labels = tuple(label.strip() for label in labels)
+    if labels == ("",):
+        raise BundleError(f"labels {path} is empty", "Write one label a line")
+    return labels
+
+
+def verify(folder: Path, artifact: Artifact) -> Path:
+    """Path of `artifact` inside `folder`, its hash checked.
+
+    Raises:
+        IntegrityError: It is missing or was changed.
+    """
+    path = folder / artifact.path
+    hint = "Convert the model again, or copy the bundle again"
+    if not path.is_file():
+        raise IntegrityError(f"{path} is missing from the bundle", hint)
+    actual = sha256_file(path)
+    if actual != artifact.sha256:
+        raise IntegrityError(
+            f"{path} was changed: sha256 is {actual[:12]}..., "
+            f"the manifest says {artifact.sha256[:12]}...",
+            hint,
+        )
+    return path
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: temporary name in the same folder, then rename.
+
+    Raises:
+        OutputError: It cannot be written (permission, full disk).
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
+            temporary = file.name
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # NamedTemporaryFile makes files private; a bundle is as readable as its folder.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

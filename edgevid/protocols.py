@@ -1,0 +1,120 @@
+"""The seams of the runtime. Each has one verb that must be written, and `close`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from edgevid.types import (
+    Array,
+    Float32Array,
+    Frame,
+    FrameTime,
+    Prediction,
+    SourceInfo,
+    SourceStats,
+    TensorInfo,
+)
+
+WantFrame = Callable[[FrameTime], bool]
+"""Asked once for every frame, in order; only frames it accepts are converted to pixels."""
+
+
+def every_frame(time: FrameTime) -> bool:  # noqa: ARG001 - the shape of WantFrame
+    """The `WantFrame` that skips nothing."""
+    return True
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Something that frames come from."""
+
+    @property
+    def source_id(self) -> str:
+        """Name that predictions carry; never holds a password."""
+        ...
+
+    @property
+    def info(self) -> SourceInfo: ...
+
+    @property
+    def stats(self) -> SourceStats: ...
+
+    def read(self, want: WantFrame = every_frame) -> Frame | None:
+        """The next frame that `want` accepts; None at the end of the source.
+
+        Frames that `want` refuses are decoded but not converted or copied.
+
+        Raises:
+            SourceError: The source failed before its end.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Something that runs a graph."""
+
+    @property
+    def name(self) -> str:
+        """For people and reports, such as "onnxruntime 1.23 (CPU, 2 threads)"."""
+        ...
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]: ...
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]: ...
+
+    def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the graph once.
+
+        Args:
+            feeds: Every input by name, batch first, C-contiguous.
+
+        Returns:
+            Every output by name, batch first; the caller may keep the arrays.
+
+        Raises:
+            EngineError: A feed does not fit the input, or the device failed.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Smoother(Protocol):
+    """Turns the scores of successive windows of one stream into steadier ones."""
+
+    def update(self, scores: Float32Array, time_s: float) -> Float32Array:
+        """Take the scores `(C,)` of the window that ends at `time_s`; give the smoothed ones."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything: the stream starts anew, or has a gap."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Something that predictions go to."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Take one prediction.
+
+        Raises:
+            OutputError: It cannot be delivered.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class FrameSink(Protocol):
+    """A sink that also shows pictures: sees every frame that was sampled."""
+
+    def write_frame(self, frame: Frame) -> None: ...

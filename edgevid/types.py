@@ -1,0 +1,215 @@
+"""The values that travel through the pipeline: frozen, NumPy only.
+
+Times: `*_s` are seconds on the source's own clock (presentation timestamps);
+`received_ns` is `time.monotonic_ns()` when the frame reached this process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FrameTime:
+    """When a frame is shown, known before its pixels are converted.
+
+    Attributes:
+        index: Position among the frames that decoded, from 0.
+        pts_s: Presentation time in seconds from the start of the source; strictly increasing.
+        next_pts_s: Presentation time of the frame after this one: exact for files,
+            estimated from the frame rate for live sources; for the last frame of a file,
+            its own end.
+        received_ns: `time.monotonic_ns()` at which the frame reached this process.
+    """
+
+    index: int
+    pts_s: float
+    next_pts_s: float
+    received_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded picture.
+
+    Attributes:
+        data: `(H, W, 3)` uint8, BGR, upright (rotation metadata applied).
+        time: When it is shown.
+        source_id: Name of the source, as given to `open_source`.
+    """
+
+    data: UInt8Array
+    time: FrameTime
+    source_id: str
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 3 or self.data.shape[2] != 3 or self.data.dtype != np.uint8:
+            raise ValueError(
+                f"a frame is (H, W, 3) uint8; got shape {self.data.shape}, dtype {self.data.dtype}"
+            )
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source says of itself when it is opened.
+
+    Attributes:
+        width, height: Of the upright picture, in pixels.
+        fps: Nominal frame rate in frames a second; 0.0 where unknown (still images).
+        num_frames: The frame count that the header claims; None where unknown (live).
+        is_live: True where frames arrive by the clock and waiting loses them.
+        description: How it is read, for people ("h264 1280x720 via PyAV").
+    """
+
+    width: int
+    height: int
+    fps: float
+    num_frames: int | None
+    is_live: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class SourceStats:
+    """What was read of a source so far.
+
+    Attributes:
+        frames_read: Frames decoded (used or skipped).
+        frames_lost: Frames that the file holds or claims and that did not decode.
+        pts_repaired: Frames whose timestamp was missing or ran backwards and was replaced.
+        notes: Facts a user should see, one sentence each.
+    """
+
+    frames_read: int = 0
+    frames_lost: int = 0
+    pts_repaired: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SampledFrame:
+    """One sampled instant, cropped and resized for every input of the model.
+
+    Attributes:
+        arrays: Input name to `(H, W, 3)` uint8 BGR of that input's size.
+        time: Of the frame that was chosen.
+        tick_s: The instant that the contract asked for, in seconds.
+        gap: True where no frame lies near enough to `tick_s`.
+        restart: True on the first instant after a discontinuity: older frames no longer count.
+        capture_ms, preprocess_ms: Time spent on decoding up to it and on crop and resize.
+    """
+
+    arrays: dict[str, UInt8Array]
+    time: FrameTime
+    tick_s: float
+    gap: bool = False
+    restart: bool = False
+    capture_ms: float = 0.0
+    preprocess_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One window of frames, ready for the engine.
+
+    Attributes:
+        source_id: Name of the source.
+        index: Window number within the source, from 0.
+        pts_s: `(T,)` float64, the frames' presentation times.
+        arrays: Input name to uint8 BGR, `(T, H, W, 3)` or `(H, W, 3)` for one-frame models.
+            Views into the ring: valid until the next frame is pushed.
+        gap: True where a frame of the window lies farther from its instant than the
+            contract tolerates.
+        padded: How many frames at the end repeat the last one (a file shorter than a window).
+        newest_received_ns: When the newest frame of the window reached this process.
+        capture_ms, preprocess_ms: Spent on the frames that are new since the last window.
+    """
+
+    source_id: str
+    index: int
+    pts_s: npt.NDArray[np.float64]
+    arrays: dict[str, UInt8Array]
+    gap: bool = False
+    padded: int = 0
+    newest_received_ns: int = 0
+    capture_ms: float = 0.0
+    preprocess_ms: float = 0.0
+
+    @property
+    def start_s(self) -> float:
+        return float(self.pts_s[0])
+
+    @property
+    def end_s(self) -> float:
+        return float(self.pts_s[-1])
+
+
+@dataclass(frozen=True)
+class StageTimings:
+    """Where the time of one prediction went, in milliseconds.
+
+    `queue` is from the arrival of the newest frame to the start of the engine call, less
+    capture and preprocessing; `total` from its arrival to the emitted label.
+    """
+
+    capture_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    queue_ms: float = 0.0
+    infer_ms: float = 0.0
+    post_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one window.
+
+    Attributes:
+        source_id: Name of the source.
+        index: Window number within the source, from 0.
+        start_s, end_s: Presentation times of the window's first and last frame.
+        scores: `(C,)` float32, the model's own scores for this window, each in [0, 1].
+        smoothed: `(C,)` float32, after smoothing; equal to `scores` without a smoother.
+        label, score: The best class after smoothing.
+        raw_label, raw_score: The best class of this window alone.
+        gap: The window misses frames that the contract asks for.
+        padded: How many of its frames repeat the last one.
+        timings: Where the time went.
+    """
+
+    source_id: str
+    index: int
+    start_s: float
+    end_s: float
+    scores: Float32Array
+    smoothed: Float32Array
+    label: str
+    score: float
+    raw_label: str
+    raw_score: float
+    gap: bool = False
+    padded: int = 0
+    timings: StageTimings = field(default_factory=StageTimings)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Interface of one engine input or output.
+
+    Attributes:
+        name: As in the graph.
+        shape: Dimensions; None where dynamic (the batch).
+        dtype: NumPy's name, such as "uint8" or "float32".
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
