@@ -1,0 +1,67 @@
+"""Whether what a caller feeds fits what a graph takes: the same check for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgevid.errors import EngineError
+from edgevid.types import Array, TensorInfo
+
+
+def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int:
+    """Check names, dtypes, shapes and contiguity of `feeds`.
+
+    Returns:
+        The batch: the length of the first axis, which every input with a dynamic first axis
+        must share.
+
+    Raises:
+        EngineError: A feed is missing, unknown or does not fit; expected and actual are named.
+    """
+    expected = [info.name for info in inputs]
+    if set(expected) != set(feeds):
+        raise EngineError(
+            f"the graph takes the inputs {sorted(expected)}; fed were {sorted(feeds)}",
+            "Feed every input by its name",
+        )
+    batches: dict[str, int] = {}
+    for info in inputs:
+        array = feeds[info.name]
+        _check_one(info, array)
+        if info.shape and info.shape[0] is None:
+            batches[info.name] = array.shape[0]
+    if len(set(batches.values())) > 1:
+        raise EngineError(f"the inputs differ in batch: {batches}", "Feed one batch for all inputs")
+    if batches:
+        return next(iter(batches.values()))
+    first = inputs[0].shape if inputs else ()
+    return first[0] or 1 if first else 1
+
+
+def _check_one(info: TensorInfo, array: Array) -> None:
+    if array.dtype.name != info.dtype:
+        raise EngineError(
+            f"input {info.name!r} takes dtype {info.dtype}; fed was {array.dtype.name}",
+            f"Convert it: array.astype({info.dtype!r})",
+        )
+    fits = len(array.shape) == len(info.shape) and all(
+        want is None or want == have for want, have in zip(info.shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise EngineError(
+            f"input {info.name!r} takes shape {show_shape(info.shape)}; "
+            f"fed was {show_shape(array.shape)}",
+            "Feed it batch first, as the manifest's size and num_frames say",
+        )
+    if 0 in array.shape:
+        raise EngineError(f"input {info.name!r} is empty: shape {show_shape(array.shape)}")
+    if not array.flags.c_contiguous:
+        raise EngineError(
+            f"input {info.name!r} is not C-contiguous (strides {array.strides})",
+            "Feed numpy.ascontiguousarray(array)",
+        )
+
+
+def show_shape(shape: Sequence[int | None]) -> str:
+    """A shape for people: dynamic dimensions are `?`."""
+    return "[" + ", ".join("?" if d is None else str(d) for d in shape) + "]"

@@ -1,0 +1,59 @@
+"""Small graphs made here: uint8 frames in, probabilities out, as `convert` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+GraphMaker = Callable[..., Path]
+
+
+def uint8_graph(
+    *, half: bool = False, batch: int | str = "N", size: int = 8, classes: int = 5, seed: int = 0
+) -> onnx.ModelProto:
+    """Frames `(N, size, size, 3)` uint8 to probabilities `(N, classes)` float32.
+
+    Cast, transpose, convolution, mean over the picture, softmax; FP16 inside where `half`.
+    """
+    rng = np.random.default_rng(seed)
+    inner = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    dtype = np.float16 if half else np.float32
+    weights = (rng.normal(size=(classes, 3, 3, 3)) / 64).astype(dtype)
+    scale = np.array(1 / 16, dtype)
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["cast"], name="to_float", to=inner),
+        helper.make_node("Mul", ["cast", "scale"], ["scaled"], name="scale_pixels"),
+        helper.make_node("Transpose", ["scaled"], ["nchw"], name="nchw", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["nchw", "w"], ["conv"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalAveragePool", ["conv"], ["mean"], name="mean"),
+        helper.make_node("Flatten", ["mean"], ["flat"], name="flat", axis=1),
+        helper.make_node("Cast", ["flat"], ["wide"], name="to_fp32", to=TensorProto.FLOAT),
+        helper.make_node("Softmax", ["wide"], ["probs"], name="softmax", axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, [batch, size, size, 3])],
+        [helper.make_tensor_value_info("probs", TensorProto.FLOAT, [batch, classes])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(scale, "scale")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@pytest.fixture
+def make_graph(tmp_path: Path) -> GraphMaker:
+    """Write a `uint8_graph` with these settings; give its path."""
+
+    def make(name: str = "model.onnx", **settings: object) -> Path:
+        path = tmp_path / name
+        path.write_bytes(uint8_graph(**settings).SerializeToString())  # type: ignore[arg-type]
+        return path
+
+    return make
