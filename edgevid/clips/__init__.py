@@ -1,0 +1,25 @@
+"""From frames to windows: which frames to take, and the ring that holds them."""
+
+from edgevid.clips.ring import ClipRing
+from edgevid.clips.sampling import (
+    FrameIndexSampler,
+    IntervalSampler,
+    NthFrameSampler,
+    Pick,
+    Sampler,
+    segment_indices,
+    uniform_indices,
+)
+from edgevid.clips.windows import WindowBuilder
+
+__all__ = [
+    "ClipRing",
+    "FrameIndexSampler",
+    "IntervalSampler",
+    "NthFrameSampler",
+    "Pick",
+    "Sampler",
+    "WindowBuilder",
+    "segment_indices",
+    "uniform_indices",
+]

@@ -1,0 +1,144 @@
+"""Which frames of a source make the samples of a contract.
+
+Samples lie on a grid of instants ("ticks"). Each tick gets the frame that is nearest in
+presentation time:
+
+    frames  |   |    |  |      |   |        (any rate, even or not)
+    ticks   ^     ^     ^     ^     ^       (one every frame_interval / fps)
+    taken   0   1       3      4   5
+
+A frame's reach goes from the middle to the frame before it, to the middle to the frame
+after it; it serves every tick in its reach: none (skipped), one, or several (the source is
+slower than the contract).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgevid.types import FrameTime
+
+_TIE_S = 1e-6
+"""A frame this much farther away than the next one still wins: ties go to the earlier frame."""
+
+
+def uniform_indices(num_decoded: int, num_frames: int) -> list[int]:
+    """Frame i * max(n // T, 1) for i < T, clamped to the last frame.
+
+    Args:
+        num_decoded: n, the frames that decode; at least 1.
+        num_frames: T; at least 1.
+    """
+    step = max(num_decoded // num_frames, 1)
+    return [min(i * step, num_decoded - 1) for i in range(num_frames)]
+
+
+def segment_indices(num_decoded: int, num_frames: int) -> list[int]:
+    """The centre frame of each of T equal segments (TSN's test setting, arXiv:1608.00859).
+
+    Args:
+        num_decoded: n, the frames that decode; at least 1.
+        num_frames: T; at least 1.
+    """
+    return [(2 * i + 1) * num_decoded // (2 * num_frames) for i in range(num_frames)]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a sampler decided about one frame.
+
+    Attributes:
+        ticks_s: The instants that the frame stands for; empty: skip it.
+        gaps: For each of them, True where the frame is too far away.
+        restart: The frame does not continue what came before it.
+    """
+
+    ticks_s: tuple[float, ...] = ()
+    gaps: tuple[bool, ...] = ()
+    restart: bool = False
+
+
+SKIP = Pick()
+
+
+class Sampler(Protocol):
+    """Asked once for every frame of one source, in order."""
+
+    def pick(self, time: FrameTime) -> Pick: ...
+
+
+class IntervalSampler:
+    """A tick every `period_s`, starting at the first frame; nearest frame to each.
+
+    A jump backwards, or a hole longer than `max_hole_s`, starts a new grid at the frame
+    after it. Within a shorter hole, ticks farther from their frame than the tolerance (one
+    period, or one frame of the source if that is longer) are marked as gaps.
+
+    Args:
+        period_s: Seconds between ticks.
+        source_period_s: Nominal seconds between frames; 0.0 where unknown.
+        window_s: Span of a window; a hole of that length leaves nothing to continue.
+    """
+
+    def __init__(self, period_s: float, source_period_s: float = 0.0, window_s: float = 0.0):
+        self._period = period_s
+        self._tolerance = max(period_s, source_period_s) + _TIE_S
+        self._max_hole = max(window_s, 4 * self._tolerance)
+        self._origin: float | None = None
+        self._next_tick = 0
+        self._last_pts = -math.inf
+
+    def pick(self, time: FrameTime) -> Pick:
+        step = time.pts_s - self._last_pts
+        restart = self._origin is not None and (step <= 0 or step > self._max_hole)
+        if self._origin is None or restart:
+            self._origin, self._next_tick = time.pts_s, 0
+        self._last_pts = time.pts_s
+
+        reach = min((time.next_pts_s - time.pts_s) / 2, self._max_hole / 2)
+        last_tick = math.floor((time.pts_s + reach - self._origin + _TIE_S) / self._period)
+        ticks = tuple(
+            self._origin + k * self._period for k in range(self._next_tick, last_tick + 1)
+        )
+        self._next_tick = max(self._next_tick, last_tick + 1)
+        if not ticks:
+            return SKIP
+        gaps = tuple(abs(tick - time.pts_s) > self._tolerance for tick in ticks)
+        return Pick(ticks, gaps, restart)
+
+
+class NthFrameSampler:
+    """Every n-th frame of the source as it comes, whatever its rate.
+
+    Args:
+        every: n, at least 1.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+
+    def pick(self, time: FrameTime) -> Pick:
+        if time.index % self._every:
+            return SKIP
+        return Pick((time.pts_s,), (False,))
+
+
+class FrameIndexSampler:
+    """Given frames of a file, by index; an index listed twice gives its frame twice.
+
+    Args:
+        indices: Frame numbers, in ascending order.
+    """
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self._times_wanted = Counter(indices)
+
+    def pick(self, time: FrameTime) -> Pick:
+        count = self._times_wanted[time.index]
+        if not count:
+            return SKIP
+        return Pick((time.pts_s,) * count, (False,) * count)

@@ -1,0 +1,101 @@
+"""From samples to windows: one builder per stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edgevid.clips.ring import ClipRing
+from edgevid.spec import ClipSpec, InputSpec
+from edgevid.types import Clip, SampledFrame, UInt8Array
+
+
+class WindowBuilder:
+    """Collects samples and gives a window of T every `hop` samples.
+
+    Args:
+        clip: The contract.
+        inputs: The model's inputs; each gets a ring of its own.
+        hop: Samples from one window's start to the next, at least 1.
+        source_id: Name that the windows carry.
+    """
+
+    def __init__(
+        self, clip: ClipSpec, inputs: Sequence[InputSpec], hop: int, source_id: str
+    ) -> None:
+        self._num_frames = clip.num_frames
+        self._inputs = tuple(inputs)
+        self._rings = {i.name: ClipRing(clip.num_frames, (*i.size, 3)) for i in inputs}
+        self._hop = hop
+        self._source_id = source_id
+        self._samples: deque[SampledFrame] = deque(maxlen=clip.num_frames)
+        self._new: list[SampledFrame] = []
+        self._until_due = clip.num_frames
+        self._emitted = 0
+
+    @property
+    def hop(self) -> int:
+        return self._hop
+
+    @property
+    def emitted(self) -> int:
+        """Windows given so far."""
+        return self._emitted
+
+    def push(self, sample: SampledFrame) -> Clip | None:
+        """Take one sample; a window where one is due. Its arrays are views into the ring."""
+        if sample.restart:
+            self._restart()
+        for name, ring in self._rings.items():
+            ring.push(sample.arrays[name])
+        # The pixels live in the ring: only the facts are kept here.
+        facts = replace(sample, arrays={})
+        self._samples.append(facts)
+        self._new.append(facts)
+        self._until_due -= 1
+        if self._until_due > 0:
+            return None
+        self._until_due = self._hop
+        return self._window(padded=0)
+
+    def finish(self) -> Clip | None:
+        """At the end of a source too short for one window: the last sample repeated to fill it."""
+        if self._emitted or not self._samples:
+            return None
+        missing = self._num_frames - len(self._samples)
+        last = {name: ring.last().copy() for name, ring in self._rings.items()}
+        for _ in range(missing):
+            self._samples.append(self._samples[-1])
+            for name, ring in self._rings.items():
+                ring.push(last[name])
+        return self._window(padded=missing)
+
+    def _restart(self) -> None:
+        self._samples.clear()
+        self._new.clear()
+        for ring in self._rings.values():
+            ring.clear()
+        self._until_due = self._num_frames
+
+    def _window(self, padded: int) -> Clip:
+        clip = Clip(
+            source_id=self._source_id,
+            index=self._emitted,
+            pts_s=np.array([s.time.pts_s for s in self._samples]),
+            arrays={i.name: self._array(i) for i in self._inputs},
+            gap=any(s.gap for s in self._samples),
+            padded=padded,
+            newest_received_ns=self._samples[-1].time.received_ns,
+            capture_ms=sum(s.capture_ms for s in self._new),
+            preprocess_ms=sum(s.preprocess_ms for s in self._new),
+        )
+        self._emitted += 1
+        self._new.clear()
+        return clip
+
+    def _array(self, spec: InputSpec) -> UInt8Array:
+        window = self._rings[spec.name].window()
+        return window[:: spec.every] if spec.is_clip else window[-1]
