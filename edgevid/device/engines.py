@@ -1,0 +1,138 @@
+"""Which inference engines the machine could use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgevid.device.gpu import read_cuda, read_gpus
+from edgevid.device.jetson import is_jetson
+from edgevid.device.machine import ROOT, Check, Machine
+
+_OLDEST_TENSORRT = (10, 3)
+_OLDEST_SM = 75
+"""TensorRT 10's oldest GPU generation is Turing (its support matrix)."""
+
+
+def read_libnvinfer(root: Path = ROOT) -> str | None:
+    """Version of the system's TensorRT library, from its file name; None where there is none."""
+    folders = ("usr/lib", "usr/lib/*-linux-gnu", "usr/local/lib", "usr/local/tensorrt/lib")
+    versions = [
+        tuple(int(part) for part in match[1].split("."))
+        for folder in folders
+        for path in root.glob(f"{folder}/libnvinfer.so.*")
+        if (match := re.fullmatch(r"libnvinfer\.so\.(\d+\.\d+\.\d+)", path.name))
+    ]
+    return ".".join(str(part) for part in max(versions)) if versions else None
+
+
+def check_onnxruntime(machine: Machine) -> Check:
+    """ONNX Runtime, the engine that needs nothing else."""
+    name = "onnxruntime"
+    try:
+        runtime = machine.load("onnxruntime")
+        providers = runtime.get_available_providers()
+    except ModuleNotFoundError:
+        return Check(name, "missing", "not installed", "pip install onnxruntime", required=True)
+    except Exception as exc:  # a broken binary package may raise anything when imported
+        value = f"does not import: {exc}"
+        mend = "pip install --force-reinstall onnxruntime"
+        return Check(name, "warning", value, mend, required=True)
+    used = [p.removesuffix("ExecutionProvider") for p in providers]
+    value = f"{runtime.__version__} ({', '.join(used)})"
+    if "CPU" not in used:
+        mend = "pip install --force-reinstall onnxruntime"
+        return Check(name, "warning", f"{value}: no CPU provider", mend, required=True)
+    return Check(name, "ok", value, required=True)
+
+
+def check_tensorrt(machine: Machine) -> Check:
+    """TensorRT: its Python module and its library."""
+    module = machine.version("tensorrt")
+    library = read_libnvinfer(machine.root)
+    if module is None:
+        return _tensorrt_absent(machine, library)
+    if _release(module) < _OLDEST_TENSORRT:
+        mend = "Flash JetPack 6.1 or newer, or: pip install 'edgevid[tensorrt]'"
+        return Check("tensorrt", "warning", f"{module}: edgevid needs 10.3 or newer", mend)
+    if library is not None and _release(library)[0] != _release(module)[0]:
+        value = f"module {module} but library {library}"
+        mend = "Keep one: install the module of the library's version"
+        return Check("tensorrt", "warning", value, mend)
+    value = module if library is None else f"{module} (library {library})"
+    return _with_gpu("tensorrt", value, machine)
+
+
+def _tensorrt_absent(machine: Machine, library: str | None) -> Check:
+    if is_jetson(machine):
+        if library is None:
+            mend = "sudo apt install nvidia-jetpack"
+            return Check("tensorrt", "missing", "not installed", mend)
+        value = f"library {library}, but no Python module here"
+        mend = "sudo apt install python3-libnvinfer"
+        if machine.in_venv:
+            mend += ", and make the virtual environment with --system-site-packages"
+        return Check("tensorrt", "missing", value, mend)
+    if read_gpus(machine):
+        mend = "For the GPU: pip install 'edgevid[tensorrt,cuda]'"
+        return Check("tensorrt", "missing", "not installed", mend)
+    return Check("tensorrt", "info", "not installed; of use with an NVIDIA GPU only")
+
+
+def check_tensorrt_rtx(machine: Machine) -> Check:
+    """TensorRT-RTX: engines for GeForce RTX and later GPUs, built on any x86 machine."""
+    version = machine.version("tensorrt-rtx")
+    if version is not None:
+        return _with_gpu("tensorrt-rtx", version, machine)
+    if machine.arch not in ("x86_64", "AMD64"):
+        return Check("tensorrt-rtx", "info", f"does not exist for {machine.arch}")
+    mend = "To build plans for RTX GPUs: pip install 'edgevid[tensorrt-rtx]'"
+    return Check("tensorrt-rtx", "info", "not installed", mend)
+
+
+def _with_gpu(name: str, version: str, machine: Machine) -> Check:
+    gpus = read_gpus(machine)
+    if not gpus:
+        return Check(name, "info", f"{version}: builds plans here, runs none (no NVIDIA GPU)")
+    sm = gpus[0].sm
+    if sm is not None and sm < _OLDEST_SM:
+        return Check(name, "warning", f"{version} does not support this GPU (sm_{sm})")
+    return Check(name, "ok", f"{version} on {f'sm_{sm}' if sm else gpus[0].name}")
+
+
+def check_cuda_bindings(machine: Machine) -> Check:
+    """cuda-python or pycuda, which the TensorRT engines hand frames over with."""
+    python = machine.version("cuda-python") or machine.version("cuda-bindings")
+    pycuda = machine.version("pycuda")
+    found = [f"cuda-python {python}"] * bool(python) + [f"pycuda {pycuda}"] * bool(pycuda)
+    if not found:
+        if read_gpus(machine):
+            mend = "For TensorRT: pip install 'edgevid[cuda]'"
+            return Check("CUDA bindings", "missing", "neither cuda-python nor pycuda", mend)
+        return Check("CUDA bindings", "info", "not installed; of use with an NVIDIA GPU only")
+    value = ", ".join(found)
+    cuda = read_cuda(machine.root)
+    if python and not pycuda and cuda and is_jetson(machine):
+        # A Jetson's driver comes with its CUDA; bindings of a newer major need a newer driver.
+        major = _release(cuda)[0]
+        if _release(python)[0] > major:
+            mend = f"pip install 'cuda-python<{major + 1}'"
+            return Check("CUDA bindings", "warning", f"{value} is too new for CUDA {cuda}", mend)
+    return Check("CUDA bindings", "ok", value)
+
+
+def check_openvino(machine: Machine) -> Check:
+    """OpenVINO, the fast engine on CPUs."""
+    version = machine.version("openvino")
+    if version is not None:
+        return Check("openvino", "ok", version)
+    mend = "For a faster CPU engine: pip install 'edgevid[openvino]'"
+    return Check("openvino", "info", "not installed", mend)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The leading two numbers of a version."""
+    match = re.match(r"(\d+)(?:\.(\d+))?", version)
+    if match is None:
+        raise ValueError(f"{version!r} is no version")
+    return int(match[1]), int(match[2] or 0)

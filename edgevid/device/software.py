@@ -1,0 +1,134 @@
+"""Facts of the software: Python packages, decoders, GStreamer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgevid._version import __version__
+from edgevid.device.jetson import is_jetson
+from edgevid.device.machine import ROOT, Check, Machine
+from edgevid.device.system import read_cameras
+
+# Name to import, distributions that bring it, what edgevid does with it.
+_REQUIRED = {
+    "numpy": ("numpy", ("numpy",), "arrays"),
+    "OpenCV": (
+        "cv2",
+        ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
+        "cameras and resizing",
+    ),
+    "PyAV": ("av", ("av",), "video files and streams"),
+}
+_OPTIONAL = {
+    "onnx": ("onnx", "convert", "converting models"),
+    "onnxslim": ("onnxslim", "convert", "converting models"),
+    "torch": ("torch", "torch", "converting PyTorch models"),
+}
+_CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "mpeg4")
+_PLUGINS = {"nvarguscamerasrc": "CSI cameras", "nvvideo4linux2": "hardware decoding"}
+
+_VENV_HINT = "in a virtual environment made with --system-site-packages"
+
+
+def missing_plugins(root: Path = ROOT) -> tuple[str, ...]:
+    """Those of NVIDIA's GStreamer plugins that a Jetson has and this system lacks."""
+    folders = [*root.glob("usr/lib/*/gstreamer-1.0"), root / "usr/lib/gstreamer-1.0"]
+    return tuple(
+        name
+        for name in _PLUGINS
+        if not any((folder / f"libgst{name}.so").exists() for folder in folders)
+    )
+
+
+def check_edgevid(machine: Machine) -> Check:  # noqa: ARG001 - the shape of every check
+    """edgevid itself."""
+    return Check("edgevid", "ok", __version__)
+
+
+def check_import(machine: Machine, name: str) -> Check:
+    """A required package: installed, and it imports."""
+    module, distributions, purpose = _REQUIRED[name]
+    try:
+        loaded = machine.load(module)
+    except Exception as exc:  # a broken binary package may raise anything when imported
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+        if isinstance(exc, ModuleNotFoundError) and exc.name == module:
+            value = f"not installed; needed for {purpose}"
+            return Check(name, "missing", value, f"pip install {distributions[0]}", required=True)
+        value = f"does not import: {reason}"
+        return Check(name, "warning", value, _mend_import(reason, distributions[0]), required=True)
+    installed = (machine.version(distribution) for distribution in distributions)
+    version = next((v for v in installed if v), getattr(loaded, "__version__", "unknown"))
+    return Check(name, "ok", str(version), required=True)
+
+
+def _mend_import(reason: str, distribution: str) -> str:
+    if match := re.search(r"(lib\S+\.so\S*): cannot open shared object", reason):
+        packages = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
+        if package := packages.get(match[1]):
+            return f"sudo apt install {package}"
+        return f"Install the system library {match[1]}"
+    if "numpy" in reason.lower() and "multiarray" in reason.lower():
+        return "It was built for another NumPy: pip install 'numpy<2'"
+    return f"pip install --force-reinstall {distribution}"
+
+
+def check_optional(machine: Machine, name: str) -> Check:
+    """An optional package, looked up without importing it."""
+    distribution, extra, purpose = _OPTIONAL[name]
+    version = machine.version(distribution)
+    if version is not None:
+        return Check(name, "ok", version)
+    mend = f"For {purpose}: pip install 'edgevid[{extra}]'"
+    return Check(name, "missing", "not installed", mend)
+
+
+def check_decoders(machine: Machine) -> Check:
+    """Video codecs that PyAV decodes."""
+    try:
+        available = machine.load("av").codecs_available
+    except Exception as exc:
+        return Check("decoders", "missing", f"PyAV does not import ({type(exc).__name__})")
+    lacking = [codec for codec in _CODECS if codec not in available]
+    value = " ".join(codec for codec in _CODECS if codec not in lacking)
+    if lacking:
+        mend = "pip install --force-reinstall av: its wheels have every codec"
+        return Check("decoders", "warning", f"{value}; without {' '.join(lacking)}", mend)
+    return Check("decoders", "ok", value)
+
+
+def opencv_has_gstreamer(machine: Machine) -> bool | None:
+    """What OpenCV's build information says; None where OpenCV does not import."""
+    try:
+        information = machine.load("cv2").getBuildInformation()
+    except Exception:
+        return None
+    return re.search(r"GStreamer:\s+YES", information) is not None
+
+
+def check_gstreamer(machine: Machine) -> Check:
+    """GStreamer in OpenCV, which pipelines and a Jetson's CSI cameras need."""
+    present = opencv_has_gstreamer(machine)
+    if present is None:
+        return Check("GStreamer", "info", "unknown: OpenCV does not import")
+    jetson = is_jetson(machine)
+    if present:
+        lacking = missing_plugins(machine.root) if jetson else ()
+        if lacking:
+            uses = " and ".join(_PLUGINS[name] for name in lacking)
+            value = f"in OpenCV; plugins {', '.join(lacking)} not found ({uses})"
+            mend = "sudo apt install nvidia-l4t-gstreamer nvidia-l4t-camera"
+            return Check("GStreamer", "missing", value, mend)
+        return Check("GStreamer", "ok", "in OpenCV")
+    value = "not in this OpenCV: no pipeline sources"
+    if jetson:
+        csi = any(camera.is_csi for camera in read_cameras(machine.root))
+        value += ", so not the CSI camera" if csi else ", no CSI cameras"
+        mend = (
+            "pip uninstall -y opencv-python && sudo apt install libopencv-python, "
+            f"{_VENV_HINT}: JetPack's OpenCV has GStreamer"
+        )
+        return Check("GStreamer", "missing", value, mend)
+    mend = f"Only for pipelines: sudo apt install python3-opencv, {_VENV_HINT}"
+    return Check("GStreamer", "info", value, mend)
