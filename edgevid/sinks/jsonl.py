@@ -1,0 +1,171 @@
+"""Predictions as JSON lines. docs/jsonl.md describes the format for those who read it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edgevid.errors import OutputError
+from edgevid.sinks.ranking import best
+from edgevid.types import Prediction
+
+SCHEMA: Literal[1] = 1
+TOP = 5
+
+_Score = float | None
+
+
+class TimingsMs(BaseModel):
+    """Where the time of the prediction went, in milliseconds."""
+
+    capture: float = Field(description="Reading and decoding the window's new frames.")
+    preprocess: float = Field(description="Cropping and resizing them.")
+    queue: float = Field(
+        description="From the newest frame's arrival to the engine, less capture and preprocess."
+    )
+    infer: float = Field(description="The engine call.")
+    post: float = Field(description="Smoothing and choosing the label.")
+    total: float = Field(description="From the newest frame's arrival to the label.")
+
+
+class PredictionLine(BaseModel):
+    """One line: the answer for one window of frames.
+
+    docs/prediction.schema.json is the JSON Schema of this class. Unknown keys are ignored,
+    as every reader should: later versions add some.
+    """
+
+    model_config = ConfigDict(title="edgevid prediction")
+
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this format.")
+    type: Literal["prediction"] = Field(description="What the line is about.")
+    source: str = Field(description="Name of the source.")
+    index: int = Field(ge=0, description="Window number within the source, from 0.")
+    start_s: float = Field(description="Time of the window's first frame in the source, seconds.")
+    end_s: float = Field(description="Time of the window's last frame in the source, seconds.")
+    label: str = Field(description="Best class after smoothing.")
+    score: _Score = Field(description="Its score, 0 to 1; null where it is not a finite number.")
+    raw_label: str = Field(description="Best class of this window alone.")
+    raw_score: _Score = Field(description="Its score, as for `score`.")
+    top: list[tuple[str, _Score]] = Field(
+        max_length=TOP, description="The best classes after smoothing, best first."
+    )
+    gap: bool = Field(description="The window misses frames that the model's contract asks for.")
+    padded: int = Field(
+        ge=0, description="How many frames at the window's end repeat the last one."
+    )
+    timings_ms: TimingsMs
+
+
+class JsonlSink:
+    """Writes one JSON object a line, each flushed as it comes.
+
+    Lines are ASCII (other characters escaped), so that no locale and no line splitter can
+    break them. A score that is not finite is written as null: JSON has no NaN, and one bad
+    window should not end a run of months.
+
+    Args:
+        target: A file, whose former content is replaced; "-" for standard output; or an
+            open text stream, which stays open.
+        labels: One name per class, in the order of the scores.
+
+    Raises:
+        OutputError: The file cannot be opened.
+    """
+
+    def __init__(self, target: str | Path | TextIO, labels: Sequence[str]) -> None:
+        self._labels = tuple(labels)
+        self._name, self._stream, self._owned = _open(target)
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one line.
+
+        Raises:
+            OutputError: The disk is full, or the file failed otherwise.
+            BrokenPipeError: The reader went away.
+        """
+        line = prediction_line(prediction, self._labels)
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            self._abandon()
+            raise
+        except OSError as exc:
+            self._abandon()
+            raise OutputError(f"cannot write {self._name}: {exc.strerror or exc}") from None
+
+    def close(self) -> None:
+        """Close the file; a stream that was passed in stays open."""
+        if self._owned:
+            self._stream.close()
+
+    def _abandon(self) -> None:
+        # The unwritten line is still buffered: closing tries it again, fails again, and is done.
+        try:
+            self.close()
+        except OSError:
+            self._owned = False
+
+
+def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
+    """The prediction as one line of strict JSON, without the newline."""
+    times = {k.removesuffix("_ms"): round(v, 3) for k, v in asdict(prediction.timings).items()}
+    line = PredictionLine(
+        schema=SCHEMA,
+        type="prediction",
+        source=prediction.source_id,
+        index=prediction.index,
+        start_s=round(prediction.start_s, 6),
+        end_s=round(prediction.end_s, 6),
+        label=prediction.label,
+        score=_score(prediction.score),
+        raw_label=prediction.raw_label,
+        raw_score=_score(prediction.raw_score),
+        top=[(label, _score(score)) for label, score in best(prediction, labels, TOP)],
+        gap=prediction.gap,
+        padded=prediction.padded,
+        timings_ms=TimingsMs(**times),
+    )
+    return json.dumps(line.model_dump(by_alias=True), allow_nan=False)
+
+
+def prediction_schema() -> dict[str, Any]:
+    """The JSON Schema of a line, as in docs/prediction.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **PredictionLine.model_json_schema(by_alias=True),
+    }
+
+
+def _score(value: float) -> _Score:
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def _open(target: str | Path | TextIO) -> tuple[str, TextIO, bool]:
+    """Name for messages, stream, and whether it is ours to close."""
+    if not isinstance(target, (str, Path)):
+        return getattr(target, "name", "the stream"), target, False
+    try:
+        if str(target) != "-":
+            return str(target), open(target, "w", encoding="ascii", newline="\n"), True
+        sys.stdout.flush()
+        try:
+            descriptor = os.dup(sys.stdout.fileno())
+        except io.UnsupportedOperation:  # replaced by something that is no file
+            return "standard output", sys.stdout, False
+        return "standard output", os.fdopen(descriptor, "w", encoding="ascii", newline="\n"), True
+    except OSError as exc:
+        raise OutputError(
+            f"cannot write {target}: {exc.strerror or exc}",
+            "Name a file in a folder that exists and that you may write to",
+        ) from None
