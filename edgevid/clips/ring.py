@@ -56,7 +56,8 @@ class ClipRing:
         """
         if not self._pushed:
             raise ValueError("the ring is empty")
-        return self._buffer[(self._pushed - 1) % self._num_frames]
+        newest: UInt8Array = self._buffer[(self._pushed - 1) % self._num_frames]
+        return newest
 
     def clear(self) -> None:
         """Forget every sample."""

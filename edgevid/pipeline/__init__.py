@@ -1,0 +1,20 @@
+"""Sources, sampler, rings, engine and smoother, joined by threads and bounded queues."""
+
+from edgevid.pipeline.capture import CaptureJob, NamedSource
+from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
+from edgevid.pipeline.plan import SamplingOptions
+from edgevid.pipeline.stream import Stream
+from edgevid.pipeline.summary import LabelSpan, SourceSummary, Summary
+
+__all__ = [
+    "CaptureJob",
+    "LabelSpan",
+    "NamedSource",
+    "Result",
+    "SamplingOptions",
+    "SourceEnded",
+    "SourceStarted",
+    "SourceSummary",
+    "Stream",
+    "Summary",
+]

@@ -1,0 +1,140 @@
+"""What a program imports: `load`, `open_source`, `stream`. The command line uses the same.
+
+import edgevid
+
+bundle = edgevid.load("gesture.edgevid")
+for p in edgevid.stream(bundle, "hall.mp4", smooth="mean:8"):
+    print(f"{p.end_s:7.2f} s  {p.label}  {p.score:.2f}")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Union
+
+from edgevid.engines import open_engine
+from edgevid.errors import SourceError, SpecError
+from edgevid.manifest import Bundle
+from edgevid.pipeline import CaptureJob, NamedSource, SamplingOptions, Stream
+from edgevid.protocols import Engine, FrameSource
+from edgevid.smoothing import parse_smoother
+from edgevid.sources import expand, open_source
+
+Source = Union[str, int, "os.PathLike[str]", FrameSource]
+
+
+def load(path: str | os.PathLike[str]) -> Bundle:
+    """Open a bundle that `edgevid convert` made.
+
+    Raises:
+        BundleError: It is no bundle, its manifest is malformed, or a file was changed.
+    """
+    return Bundle.load(path)
+
+
+def stream(
+    bundle: Bundle | str | os.PathLike[str],
+    source: Source | Sequence[Source],
+    *,
+    smooth: str = "none",
+    options: SamplingOptions | None = None,
+    engine: str | Engine = "auto",
+    threads: int | None = None,
+    max_clips: int | None = None,
+    duration_s: float | None = None,
+    fast_resize: bool = False,
+    frames: bool = False,
+    video_stream: int | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+) -> Stream:
+    """Predictions of a bundle on one source or several, as they come.
+
+    Args:
+        bundle: From `load`, or its path.
+        source: A file, directory, glob, camera number, device, URL or GStreamer pipeline as
+            for `open_source`; or an open `FrameSource`; or a list of these, which then run
+            side by side. The videos of a directory or glob are played one after another.
+        smooth: A smoother, such as "mean:8"; "none" leaves the scores as they are.
+        options: Changes to the temporal contract (hop, window, frame interval).
+        engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine.
+        threads: Of the engine on the CPU; None: chosen from the cores at hand.
+        max_clips: Stop after this many predictions.
+        duration_s: Stop each source at this time of its own clock, in seconds.
+        fast_resize: See `edgevid.preprocess.Resizer`.
+        frames: Give every frame through `Stream.results` as well, for display.
+        video_stream: Index of the video stream in files that hold several.
+        notify: Told, in one sentence each, what was chosen and why.
+
+    Returns:
+        An iterator of `Prediction`; its `summary` holds the figures of the run.
+
+    Raises:
+        EdgevidError: The bundle, a source, the engine or an option cannot be used.
+    """
+    checked = bundle if isinstance(bundle, Bundle) else load(bundle)
+    options = options or SamplingOptions()
+    _check_limits(max_clips, duration_s)
+    job = CaptureJob(
+        clip=options.applied_to(checked.manifest.clip),
+        inputs=checked.manifest.inputs,
+        slide=options.slide,
+        duration_s=duration_s,
+        fast_resize=fast_resize,
+        want_frames=frames,
+    )
+    new_smoother = parse_smoother(smooth)
+    lanes = [_lane(s, video_stream) for s in _as_list(source)]
+    _check_distinct(lanes)
+    opened = (
+        open_engine(checked, engine, threads=threads, notify=notify)
+        if isinstance(engine, str)
+        else engine
+    )
+    return Stream(opened, checked.labels, lanes, job, new_smoother, max_clips)
+
+
+def _as_list(source: Source | Sequence[Source]) -> list[Source]:
+    if isinstance(source, (str, int, os.PathLike, FrameSource)):
+        return [source]
+    if not source:
+        raise SourceError("no source was given", "Name a video, a camera or a URL")
+    return list(source)
+
+
+def _lane(source: Source, video_stream: int | None) -> list[NamedSource]:
+    if isinstance(source, FrameSource):
+        return [NamedSource(source.source_id, _once(source))]
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
+    named = []
+    for uri in [source] if isinstance(source, int) else expand(source):
+        named.append(NamedSource(str(uri), _opener(uri, video_stream)))
+    return named
+
+
+def _opener(uri: str | int, video_stream: int | None) -> Callable[[], FrameSource]:
+    return lambda: open_source(uri, stream=video_stream)
+
+
+def _once(source: FrameSource) -> Callable[[], FrameSource]:
+    """Gives the open source; a second reading opens it anew by its name."""
+    unused = [source]
+    return lambda: unused.pop() if unused else open_source(source.source_id)
+
+
+def _check_limits(max_clips: int | None, duration_s: float | None) -> None:
+    if max_clips is not None and max_clips < 1:
+        raise SpecError(f"--max-clips {max_clips} must be at least 1")
+    if duration_s is not None and not duration_s > 0:
+        raise SpecError(f"--duration {duration_s} must be above 0 seconds")
+
+
+def _check_distinct(lanes: list[list[NamedSource]]) -> None:
+    names = [named.name for lane in lanes for named in lane]
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(f"source {name!r} is given twice", "Name each source once")
+
+
+__all__ = ["load", "open_source", "stream"]

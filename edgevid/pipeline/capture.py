@@ -1,0 +1,215 @@
+"""The capture thread: reads one lane's sources, samples, crops and resizes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from edgevid.clips import Pick, WindowBuilder
+from edgevid.clips.sampling import SKIP
+from edgevid.errors import EdgevidError
+from edgevid.pipeline.messages import Captured, SourceEnded, SourceStarted
+from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
+from edgevid.pipeline.queues import Closed, Inbox
+from edgevid.preprocess import Resizer
+from edgevid.protocols import FrameSource
+from edgevid.spec import ClipSpec, InputSpec
+from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
+
+
+@dataclass(frozen=True)
+class NamedSource:
+    """A source that is opened when its turn comes.
+
+    Attributes:
+        name: What it is called until it is open.
+        open: Opens it, also a second time to read it again.
+    """
+
+    name: str
+    open: Callable[[], FrameSource]
+
+
+@dataclass(frozen=True)
+class CaptureJob:
+    """What a capture thread does with each of its sources.
+
+    Attributes:
+        clip: The contract, options applied.
+        inputs: The model's inputs.
+        slide: Sliding windows on files too.
+        duration_s: Stop each source at this time of its own clock; None: at its end.
+        fast_resize: See `Resizer`.
+        want_frames: Pass every frame on as well, for display.
+    """
+
+    clip: ClipSpec
+    inputs: tuple[InputSpec, ...]
+    slide: bool = False
+    duration_s: float | None = None
+    fast_resize: bool = False
+    want_frames: bool = False
+
+
+class CaptureThread(threading.Thread):
+    """Reads the sources of one lane, one after another, into the inbox.
+
+    Every source ends with a `SourceEnded` that holds its error, if any; then the next one is
+    played.
+
+    Attributes:
+        ended: The `SourceEnded` of each source so far, also of one that was stopped.
+        crash: What ended the thread, if nothing foresaw it.
+    """
+
+    def __init__(self, lane: int, sources: Iterable[NamedSource], job: CaptureJob, inbox: Inbox):
+        super().__init__(name=f"edgevid-capture-{lane}", daemon=True)
+        self._lane = lane
+        self._sources = sources
+        self._job = job
+        self._inbox = inbox
+        self.ended: list[SourceEnded] = []
+        self.crash: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            for source in self._sources:
+                self._play(source)
+        except Closed:
+            pass
+        except BaseException as exc:
+            self.crash = exc
+        finally:
+            self._inbox.finish(self._lane)
+
+    def _play(self, named: NamedSource) -> None:
+        try:
+            reader = _Reader(named, self._job, self._put)
+        except EdgevidError as exc:
+            self.ended.append(SourceEnded(named.name, SourceStats(), 0, exc))
+            self._put(self.ended[-1])
+            return
+        error: EdgevidError | None = None
+        try:
+            self._inbox.set_live(self._lane, reader.source.info.is_live)
+            reader.read_all()
+        except EdgevidError as exc:
+            error = exc
+        finally:
+            source = reader.source
+            self.ended.append(SourceEnded(source.source_id, source.stats, reader.sampled, error))
+            source.close()
+        self._put(self.ended[-1])
+
+    def _put(self, item: Captured) -> None:
+        self._inbox.put(self._lane, item)
+
+
+class _Reader:
+    """Reads one source to its end."""
+
+    def __init__(self, named: NamedSource, job: CaptureJob, put: Callable[[Captured], None]):
+        self._open = named.open
+        self._job = job
+        self._put = put
+        self._resizers = {i.name: Resizer(i, job.fast_resize) for i in job.inputs}
+        self.source = named.open()
+        self.sampled = 0
+
+    def read_all(self) -> None:
+        info = self.source.info
+        limit = self._job.duration_s
+        if limit is not None and info.num_frames:
+            info = replace(info, num_frames=min(info.num_frames, max(int(limit * info.fps), 1)))
+        plan = plan_sampling(self._job.clip, info, self._job.slide)
+        self._put(SourceStarted(self.source.source_id, info, plan.hop, plan.notes))
+        if plan.expected_frames is None:
+            for sample in self._samples(plan):
+                self._put(sample)
+            return
+        self._put_whole_file(plan, plan.expected_frames)
+
+    def _put_whole_file(self, plan: SamplingPlan, expected: int) -> None:
+        """One window from the whole file; read again where the header's count was wrong."""
+        samples = list(self._samples(plan))
+        decoded = self.source.stats.frames_read
+        if decoded != expected and decoded > 0 and self._job.duration_s is None:
+            self.source.close()
+            self.source = self._open()
+            self.sampled = 0
+            samples = list(self._samples(plan_whole_file(self._job.clip, decoded)))
+        clip = whole_file_clip(self._job, samples, self.source.source_id, decoded)
+        if clip is not None:
+            self._put(clip)
+
+    def _samples(self, plan: SamplingPlan) -> Iterable[SampledFrame]:
+        picker = _Picker(plan, self._job.want_frames)
+        while True:
+            started = time.perf_counter()
+            frame = self.source.read(picker.want)
+            if frame is None or self._is_over(frame):
+                return
+            captured = time.perf_counter()
+            if self._job.want_frames:
+                self._put(frame)
+            if not picker.pick.ticks_s:
+                continue
+            arrays = {name: resize(frame.data) for name, resize in self._resizers.items()}
+            sample = SampledFrame(
+                arrays=arrays,
+                time=frame.time,
+                tick_s=picker.pick.ticks_s[0],
+                restart=picker.pick.restart,
+                capture_ms=self._capture_ms(frame, started, captured),
+                preprocess_ms=(time.perf_counter() - captured) * 1e3,
+            )
+            self.sampled += 1
+            yield from _repeated(sample, picker.pick)
+
+    def _is_over(self, frame: Frame) -> bool:
+        limit = self._job.duration_s
+        return limit is not None and frame.time.pts_s >= limit
+
+    def _capture_ms(self, frame: Frame, started: float, captured: float) -> float:
+        if self.source.info.is_live:
+            # Waiting for a live frame costs nothing: count from its arrival.
+            return (time.monotonic_ns() - frame.time.received_ns) / 1e6
+        return (captured - started) * 1e3
+
+
+class _Picker:
+    """Remembers what the sampler said about the frame that `read` is about to give."""
+
+    def __init__(self, plan: SamplingPlan, want_all: bool) -> None:
+        self._sampler = plan.sampler
+        self._want_all = want_all
+        self.pick = SKIP
+
+    def want(self, frame_time: FrameTime) -> bool:
+        self.pick = self._sampler.pick(frame_time)
+        return self._want_all or bool(self.pick.ticks_s)
+
+
+def _repeated(sample: SampledFrame, pick: Pick) -> Iterable[SampledFrame]:
+    """One sample for each tick that the frame stands for; its cost counts once."""
+    yield replace(sample, gap=pick.gaps[0])
+    for tick_s, gap in zip(pick.ticks_s[1:], pick.gaps[1:], strict=True):
+        yield replace(
+            sample, tick_s=tick_s, gap=gap, restart=False, capture_ms=0.0, preprocess_ms=0.0
+        )
+
+
+def whole_file_clip(
+    job: CaptureJob, samples: list[SampledFrame], source_id: str, decoded: int
+) -> Clip | None:
+    """The one window of a file, padded with its last frame where frames are missing."""
+    builder = WindowBuilder(job.clip, job.inputs, job.clip.num_frames, source_id)
+    clip: Clip | None = None
+    for sample in samples:
+        clip = builder.push(sample) or clip
+    clip = clip or builder.finish()
+    if clip is None:
+        return None
+    return replace(clip, padded=max(clip.padded, job.clip.num_frames - decoded, 0))

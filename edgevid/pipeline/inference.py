@@ -1,0 +1,165 @@
+"""The inference thread: rings, engine and smoothers of every lane."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgevid.clips import WindowBuilder
+from edgevid.errors import EdgevidError
+from edgevid.pipeline.capture import CaptureJob
+from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStarted
+from edgevid.pipeline.queues import Inbox, Outbox
+from edgevid.pipeline.summary import Summary
+from edgevid.protocols import Engine, Smoother
+from edgevid.types import Clip, Float32Array, Frame, Prediction, SampledFrame, StageTimings
+
+
+@dataclass
+class _Lane:
+    """What one stream remembers between windows."""
+
+    builder: WindowBuilder
+    smoother: Smoother | None
+    dropped_before: int
+
+
+class Inference:
+    """Turns captured samples into predictions, in the order in which they come.
+
+    Args:
+        single: For each lane, True where it has only one source, whose error ends the run.
+        inbox, outbox: The queues on both sides.
+        summary: Counts what happens.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        labels: Sequence[str],
+        job: CaptureJob,
+        single: Sequence[bool],
+        new_smoother: Callable[[], Smoother] | None,
+        inbox: Inbox,
+        outbox: Outbox[Result],
+        summary: Summary,
+    ) -> None:
+        self._engine = engine
+        self._output = engine.outputs[0].name
+        self._labels = tuple(labels)
+        self._job = job
+        self._single = single
+        self._new_smoother = new_smoother
+        self._inbox = inbox
+        self._outbox = outbox
+        self._summary = summary
+        self._lanes: dict[int, _Lane] = {}
+
+    def run(self) -> None:
+        """Work until every lane has ended.
+
+        Raises:
+            EdgevidError: The engine, or the only source of a lane, failed.
+            Closed: The stream was closed.
+        """
+        while (message := self._inbox.get()) is not None:
+            lane, item = message
+            self._handle(lane, item)
+
+    def _handle(self, number: int, item: Captured) -> None:
+        if isinstance(item, SampledFrame):
+            self._sampled(number, item)
+        elif isinstance(item, Frame):
+            self._outbox.put(item)
+        elif isinstance(item, Clip):
+            self._predict(self._lanes[number], item)
+        elif isinstance(item, SourceStarted):
+            self._source_started(number, item)
+        else:
+            self._source_ended(number, item)
+
+    def _source_started(self, number: int, message: SourceStarted) -> None:
+        builder = WindowBuilder(self._job.clip, self._job.inputs, message.hop, message.source_id)
+        smoother = self._new_smoother() if self._new_smoother else None
+        self._lanes[number] = _Lane(builder, smoother, self._inbox.dropped(number))
+        self._summary.source_started(message)
+        self._outbox.put(message)
+
+    def _source_ended(self, number: int, message: SourceEnded) -> None:
+        lane = self._lanes.pop(number, None)
+        dropped = 0
+        if lane is not None:
+            dropped = self._inbox.dropped(number) - lane.dropped_before
+            last = lane.builder.finish()
+            if last is not None and message.error is None:
+                self._predict(lane, last)
+        self._summary.source_ended(message, dropped)
+        self._outbox.put(message)
+        if message.error is not None and self._single[number]:
+            raise message.error
+
+    def _sampled(self, number: int, sample: SampledFrame) -> None:
+        lane = self._lanes[number]
+        if sample.restart and lane.smoother is not None:
+            lane.smoother.reset()
+        clip = lane.builder.push(sample)
+        if clip is None:
+            return
+        if self._inbox.backlog(number) >= lane.builder.hop:
+            # A newer window is already complete: this one would only be late.
+            self._summary.clip_dropped(clip.source_id)
+            return
+        self._predict(lane, clip)
+
+    def _predict(self, lane: _Lane, clip: Clip) -> None:
+        started = time.monotonic_ns()
+        feeds = {
+            name: np.ascontiguousarray(array)[np.newaxis] for name, array in clip.arrays.items()
+        }
+        scores = self._engine.infer(feeds)[self._output][0]
+        inferred = time.monotonic_ns()
+        self._check(scores)
+        smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
+        prediction = self._prediction(clip, scores, smoothed, started, inferred)
+        self._summary.predicted(prediction)
+        self._outbox.put(prediction)
+
+    def _prediction(
+        self, clip: Clip, scores: Float32Array, smoothed: Float32Array, started: int, inferred: int
+    ) -> Prediction:
+        raw, best = int(np.argmax(scores)), int(np.argmax(smoothed))
+        waited_ms = (started - clip.newest_received_ns) / 1e6 - clip.preprocess_ms
+        now = time.monotonic_ns()
+        return Prediction(
+            source_id=clip.source_id,
+            index=clip.index,
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            scores=scores,
+            smoothed=smoothed,
+            label=self._labels[best],
+            score=float(smoothed[best]),
+            raw_label=self._labels[raw],
+            raw_score=float(scores[raw]),
+            gap=clip.gap,
+            padded=clip.padded,
+            timings=StageTimings(
+                capture_ms=clip.capture_ms,
+                preprocess_ms=clip.preprocess_ms,
+                queue_ms=max(waited_ms, 0.0),
+                infer_ms=(inferred - started) / 1e6,
+                post_ms=(now - inferred) / 1e6,
+                total_ms=(now - clip.newest_received_ns) / 1e6,
+            ),
+        )
+
+    def _check(self, scores: Float32Array) -> None:
+        if scores.shape != (len(self._labels),):
+            raise EdgevidError(
+                f"the model gives scores of shape {scores.shape}, the bundle has "
+                f"{len(self._labels)} labels",
+                "Convert the model again with labels that match it",
+            )

@@ -1,0 +1,46 @@
+"""What travels beside samples and predictions: the beginning and the end of each source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgevid.errors import EdgevidError
+from edgevid.types import Clip, Frame, Prediction, SampledFrame, SourceInfo, SourceStats
+
+
+@dataclass(frozen=True)
+class SourceStarted:
+    """A source was opened.
+
+    Attributes:
+        hop: Samples from one window to the next.
+        notes: What the sampling does that a user should know, one sentence each.
+    """
+
+    source_id: str
+    info: SourceInfo
+    hop: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceEnded:
+    """A source has no more frames.
+
+    Attributes:
+        stats: What was read.
+        frames_sampled: How many frames the sampler took; the others were skipped.
+        error: Why it ended early; None at its natural end.
+    """
+
+    source_id: str
+    stats: SourceStats
+    frames_sampled: int
+    error: EdgevidError | None = None
+
+
+Captured = SourceStarted | SampledFrame | Clip | Frame | SourceEnded
+"""From a capture thread to the inference thread, in order."""
+
+Result = SourceStarted | Prediction | Frame | SourceEnded
+"""From the inference thread to the caller, in order."""

@@ -1,0 +1,137 @@
+"""How a contract is kept on one source: which sampler, which hop, whole file or sliding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edgevid.clips import (
+    FrameIndexSampler,
+    IntervalSampler,
+    NthFrameSampler,
+    Sampler,
+    segment_indices,
+    uniform_indices,
+)
+from edgevid.errors import SpecError
+from edgevid.spec import DEFAULT_WINDOW_S, ClipSpec
+from edgevid.types import SourceInfo
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """What a caller may say on top of the contract.
+
+    Attributes:
+        hop_s: Seconds from one window to the next; None: as in the contract.
+        window_s: Sliding windows of this span on files too, for `uniform` and `segments`
+            contracts; None: one window a file.
+        frame_interval: Overrides the contract's; for a clip model this changes its tempo.
+    """
+
+    hop_s: float | None = None
+    window_s: float | None = None
+    frame_interval: int | None = None
+
+    def applied_to(self, clip: ClipSpec) -> ClipSpec:
+        """The contract with these changes.
+
+        Raises:
+            SpecError: A value is out of range, or does not belong to this contract.
+        """
+        for name, value in (("hop", self.hop_s), ("window", self.window_s)):
+            if value is not None and not value > 0:
+                raise SpecError(f"--{name} {value} must be above 0 seconds")
+        if self.frame_interval is not None and self.frame_interval < 1:
+            raise SpecError(f"--stride {self.frame_interval} must be at least 1")
+        whole_file = clip.sampling != "interval"
+        if self.frame_interval is not None and whole_file:
+            raise SpecError(
+                f"--stride does not apply: this model's frames are spread by "
+                f"{clip.sampling!r} sampling",
+                "Use --window to slide over a long video",
+            )
+        if self.window_s is not None and not whole_file:
+            raise SpecError(
+                "--window does not apply: this model's window is fixed by its frame interval",
+                "Use --hop to change how often it answers",
+            )
+        changes = {
+            "hop_s": self.hop_s,
+            "window_s": self.window_s,
+            "frame_interval": self.frame_interval,
+        }
+        return clip.model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+    @property
+    def slide(self) -> bool:
+        """True where windows shall slide over files whatever the sampling."""
+        return self.window_s is not None or self.hop_s is not None
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """The sampler of one source, and the samples from one window to the next.
+
+    Attributes:
+        expected_frames: For one window a file: the frame count that the plan rests on; the
+            plan holds only if that many decode. None for sliding windows.
+        notes: What a user should know, one sentence each.
+    """
+
+    sampler: Sampler
+    hop: int
+    expected_frames: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def plan_sampling(clip: ClipSpec, info: SourceInfo, slide: bool) -> SamplingPlan:
+    """Choose how to sample a source.
+
+    Args:
+        clip: The contract, options applied.
+        info: The source's own figures.
+        slide: Sliding windows on files too.
+    """
+    frame_s = 1.0 / info.fps if info.fps > 0 else 0.0
+    period_s = clip.period_s
+    whole_file = clip.sampling != "interval" and not info.is_live and not slide
+    if whole_file:
+        # A wrong or unknown count only costs a second pass over the file.
+        return plan_whole_file(clip, info.num_frames or 1)
+    if period_s is None:
+        return SamplingPlan(
+            NthFrameSampler(clip.frame_interval),
+            _hop(clip.hop_s, clip.frame_interval * frame_s),
+        )
+    sampler = IntervalSampler(period_s, frame_s, period_s * clip.num_frames)
+    plan = SamplingPlan(sampler, _hop(clip.hop_s, period_s))
+    if frame_s > 1.5 * period_s:
+        note = (
+            f"the source has {info.fps:.3g} frames a second, the model wants "
+            f"{1 / period_s:.3g}: frames are repeated"
+        )
+        plan = replace(plan, notes=(note,))
+    if clip.sampling != "interval":
+        span = clip.window_s or DEFAULT_WINDOW_S
+        plan = replace(
+            plan,
+            notes=(*plan.notes, f"{clip.num_frames} frames are spread over windows of {span:g} s"),
+        )
+    return plan
+
+
+def plan_whole_file(clip: ClipSpec, num_decoded: int) -> SamplingPlan:
+    """One window from a file of which `num_decoded` frames decode."""
+    indices = uniform_indices if clip.sampling == "uniform" else segment_indices
+    return SamplingPlan(
+        FrameIndexSampler(indices(num_decoded, clip.num_frames)),
+        hop=clip.num_frames,
+        expected_frames=num_decoded,
+    )
+
+
+def _hop(hop_s: float | None, period_s: float) -> int:
+    """Samples from one window to the next; one where nothing says otherwise."""
+    if hop_s is None or period_s <= 0:
+        return 1
+    return max(1, round(hop_s / period_s))

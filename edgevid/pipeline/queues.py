@@ -1,0 +1,203 @@
+"""The two queues between the threads: bounded, closable, and never silent about losses."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from edgevid.pipeline.messages import Captured
+from edgevid.types import Frame, SampledFrame
+
+T = TypeVar("T")
+
+
+class Closed(Exception):
+    """The other side is gone: stop working."""
+
+
+@dataclass
+class _Lane:
+    live: bool
+    items: deque[Captured] = field(default_factory=deque)
+    samples_waiting: int = 0
+    samples_dropped: int = 0
+    lost_before_next: bool = False
+    finished: bool = False
+
+
+class Inbox:
+    """From many capture threads to one inference thread; a lane for each.
+
+    A full lane of a file makes its capture thread wait. A full lane of a live source drops
+    its oldest picture, counts it, and marks the next sample as coming after a gap. Lanes are
+    served in turn.
+
+    Args:
+        capacity: Pictures that a lane may hold.
+        lanes: How many.
+    """
+
+    def __init__(self, capacity: int, lanes: int) -> None:
+        self._capacity = capacity
+        self._lanes = [_Lane(live=False) for _ in range(lanes)]
+        self._changed = threading.Condition()
+        self._next = 0
+        self._closed = False
+
+    def set_live(self, lane: int, live: bool) -> None:
+        """Choose what a full lane does: drop (live) or wait."""
+        with self._changed:
+            self._lanes[lane].live = live
+
+    def put(self, lane: int, item: Captured) -> None:
+        """Append one item.
+
+        Raises:
+            Closed: Nobody will read it.
+        """
+        box = self._lanes[lane]
+        with self._changed:
+            while not self._closed and not box.live and len(box.items) >= self._capacity:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            if box.live and len(box.items) >= self._capacity:
+                _drop_oldest(box)
+            box.items.append(item)
+            box.samples_waiting += isinstance(item, SampledFrame)
+            self._changed.notify_all()
+
+    def finish(self, lane: int) -> None:
+        """No more items will come on this lane."""
+        with self._changed:
+            self._lanes[lane].finished = True
+            self._changed.notify_all()
+
+    def get(self) -> tuple[int, Captured] | None:
+        """The next item and its lane; None when every lane has finished.
+
+        Raises:
+            Closed: The inbox was closed.
+        """
+        with self._changed:
+            while not self._closed:
+                lane = self._ready_lane()
+                if lane is not None:
+                    self._next = (lane + 1) % len(self._lanes)
+                    item = self._take(self._lanes[lane])
+                    self._changed.notify_all()
+                    return lane, item
+                if all(box.finished for box in self._lanes):
+                    return None
+                self._changed.wait()
+            raise Closed
+
+    def backlog(self, lane: int) -> int:
+        """Samples that wait on a live lane; 0 for files, which never fall behind."""
+        with self._changed:
+            box = self._lanes[lane]
+            return box.samples_waiting if box.live else 0
+
+    def dropped(self, lane: int) -> int:
+        """Samples dropped so far on a lane."""
+        return self._lanes[lane].samples_dropped
+
+    def close(self) -> None:
+        """Wake everybody up and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _ready_lane(self) -> int | None:
+        count = len(self._lanes)
+        order: Sequence[int] = [(self._next + i) % count for i in range(count)]
+        return next((lane for lane in order if self._lanes[lane].items), None)
+
+    @staticmethod
+    def _take(box: _Lane) -> Captured:
+        item = box.items.popleft()
+        if isinstance(item, SampledFrame):
+            box.samples_waiting -= 1
+            if box.lost_before_next:
+                box.lost_before_next = False
+                return replace(item, gap=True)
+        return item
+
+
+def _drop_oldest(box: _Lane) -> None:
+    """Drop the oldest picture; messages about the source are kept."""
+    for position, item in enumerate(box.items):
+        if isinstance(item, (Frame, SampledFrame)):
+            del box.items[position]
+            if isinstance(item, SampledFrame):
+                box.samples_waiting -= 1
+                box.samples_dropped += 1
+                box.lost_before_next = True
+            return
+
+
+class Outbox(Generic[T]):
+    """From the inference thread to the caller.
+
+    Args:
+        capacity: Items that may wait; the writer waits when it is full.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._finished = False
+        self._closed = False
+        self._error: BaseException | None = None
+
+    def put(self, item: T) -> None:
+        """Append one item.
+
+        Raises:
+            Closed: Nobody will read it.
+        """
+        with self._changed:
+            while not self._closed and len(self._items) >= self._capacity:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """No more items will come; `error` is raised in the reader once it has read the rest."""
+        with self._changed:
+            self._finished = True
+            self._error = error
+            self._changed.notify_all()
+
+    def get(self) -> T | None:
+        """The next item; None at the end.
+
+        Raises:
+            BaseException: What `finish` was given.
+        """
+        with self._changed:
+            while not self._items and not self._finished:
+                # A time limit lets the main thread see Ctrl-C on every platform.
+                self._changed.wait(0.5)
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            return None
+
+    def close(self) -> None:
+        """The reader is gone."""
+        with self._changed:
+            self._closed = True
+            self._finished = True
+            self._items.clear()
+            self._changed.notify_all()

@@ -1,0 +1,143 @@
+"""The running pipeline: capture threads, one inference thread, and the caller's own thread.
+
+    capture 0 ─┐
+    capture 1 ─┼─► inbox ─► inference thread ─► outbox ─► caller (sinks)
+    capture n ─┘            rings, engine, smoothers
+
+The caller iterates. Every thread forwards its error and its end, so a run ends cleanly or
+with the first error.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
+from edgevid.pipeline.inference import Inference
+from edgevid.pipeline.messages import Result
+from edgevid.pipeline.queues import Closed, Inbox, Outbox
+from edgevid.pipeline.summary import Summary
+from edgevid.protocols import Engine, Smoother
+from edgevid.types import Prediction
+
+_INBOX_CAPACITY = 64
+_INBOX_CAPACITY_WITH_FRAMES = 8
+_OUTBOX_CAPACITY = 16
+_JOIN_S = 5.0
+
+
+class Stream(Iterator[Prediction]):
+    """Predictions as they come. Iterate once; then look at `summary`.
+
+    A context manager: leaving it stops the threads and closes sources and engine.
+
+    Args:
+        engine: Runs the bundle's graph; closed at the end.
+        labels: One name per class.
+        lanes: Each a list of sources that are played one after another; lanes run side by side.
+        job: What to do with every source.
+        new_smoother: Makes the smoother of one stream; None: none.
+        max_clips: Stop after this many predictions; None: at the end of the sources.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        labels: Sequence[str],
+        lanes: Sequence[Sequence[NamedSource]],
+        job: CaptureJob,
+        new_smoother: Callable[[], Smoother] | None = None,
+        max_clips: int | None = None,
+    ) -> None:
+        self.summary = Summary()
+        self.summary.engine = engine.name
+        self._engine = engine
+        self._left = max_clips
+        capacity = _INBOX_CAPACITY_WITH_FRAMES if job.want_frames else _INBOX_CAPACITY
+        self._inbox = Inbox(max(capacity, job.clip.num_frames), len(lanes))
+        self._outbox: Outbox[Result] = Outbox(_OUTBOX_CAPACITY)
+        self._captures = [
+            CaptureThread(number, sources, job, self._inbox) for number, sources in enumerate(lanes)
+        ]
+        single = [len(sources) == 1 for sources in lanes]
+        self._inference = Inference(
+            engine, labels, job, single, new_smoother, self._inbox, self._outbox, self.summary
+        )
+        self._worker = threading.Thread(target=self._infer, name="edgevid-inference", daemon=True)
+        self._started = False
+        self._closed = False
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Prediction:
+        for result in self.results():
+            if isinstance(result, Prediction):
+                return result
+        raise StopIteration
+
+    def results(self) -> Iterator[Result]:
+        """Everything in order: sources that start and end, frames (if wanted), predictions.
+
+        Raises:
+            EdgevidError: A source or the engine failed.
+        """
+        self._start()
+        while self._left is None or self._left > 0:
+            try:
+                result = self._outbox.get()
+            except BaseException:
+                self.close()
+                raise
+            if result is None:
+                break
+            if isinstance(result, Prediction) and self._left is not None:
+                self._left -= 1
+            yield result
+        self.close()
+
+    def close(self) -> None:
+        """Stop the threads, close sources and engine. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._inbox.close()
+        self._outbox.close()
+        if self._started:
+            for thread in (*self._captures, self._worker):
+                thread.join(_JOIN_S)
+        self._account_for_unread()
+        self.summary.finish()
+        self._engine.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._worker.start()
+            for capture in self._captures:
+                capture.start()
+
+    def _account_for_unread(self) -> None:
+        """Count what was read of sources whose end nobody saw, because the caller stopped."""
+        for number, capture in enumerate(self._captures):
+            for message in capture.ended:
+                if self.summary.is_open(message.source_id):
+                    self.summary.source_ended(message, self._inbox.dropped(number))
+
+    def _infer(self) -> None:
+        try:
+            self._inference.run()
+            crashes = [c.crash for c in self._captures if c.crash is not None]
+            self._outbox.finish(crashes[0] if crashes else None)
+        except Closed:
+            self._outbox.finish()
+        except BaseException as exc:
+            self._outbox.finish(exc)
+            self._inbox.close()

@@ -1,0 +1,163 @@
+"""What a run did: counted as it goes, constant in memory, shown at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgevid.metrics import LatencyHistogram
+from edgevid.pipeline.messages import SourceEnded, SourceStarted
+from edgevid.types import Prediction
+
+_STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
+_MAX_SPANS = 1000
+
+
+@dataclass
+class LabelSpan:
+    """A stretch of time in which the (smoothed) label stayed the same.
+
+    A label starts where the one before it ended: at the end of the window that changed it.
+    """
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+@dataclass
+class SourceSummary:
+    """Counts of one source. `frames_read = frames_used + frames_skipped + frames_dropped`.
+
+    Attributes:
+        frames_read: Frames decoded.
+        frames_used: Frames that reached a window.
+        frames_skipped: Frames that the contract does not ask for.
+        frames_dropped: Samples of a live source that the engine was too slow for.
+        frames_lost: Frames that the file claims and that did not decode.
+        clips: Windows answered.
+        clips_dropped: Windows of a live source that newer ones replaced.
+        clips_with_gap: Windows that miss frames the contract asks for.
+        timeline: Smoothed labels over time, at most the last 1000 changes.
+    """
+
+    source: str
+    description: str = ""
+    frames_read: int = 0
+    frames_used: int = 0
+    frames_skipped: int = 0
+    frames_dropped: int = 0
+    frames_lost: int = 0
+    clips: int = 0
+    clips_dropped: int = 0
+    clips_with_gap: int = 0
+    label_changes: int = 0
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+    timeline: list[LabelSpan] = field(default_factory=list)
+
+    def add_label(self, prediction: Prediction) -> None:
+        if self.timeline and self.timeline[-1].label == prediction.label:
+            self.timeline[-1].end_s = prediction.end_s
+            return
+        start = self.timeline[-1].end_s if self.timeline else prediction.start_s
+        self.label_changes += bool(self.timeline)
+        self.timeline.append(LabelSpan(prediction.label, start, prediction.end_s))
+        del self.timeline[:-_MAX_SPANS]
+
+
+class Summary:
+    """Collects figures from the messages of a run.
+
+    Args:
+        clock: Seconds, monotonic; replaced in tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._elapsed: float | None = None
+        self.engine = ""
+        self.sources: list[SourceSummary] = []
+        self._current: dict[str, SourceSummary] = {}
+        self.stages = {stage: LatencyHistogram() for stage in _STAGES}
+
+    def source_started(self, message: SourceStarted) -> None:
+        entry = SourceSummary(
+            message.source_id, message.info.description, notes=list(message.notes)
+        )
+        self.sources.append(entry)
+        self._current[message.source_id] = entry
+
+    def clip_dropped(self, source_id: str) -> None:
+        self._current[source_id].clips_dropped += 1
+
+    def predicted(self, prediction: Prediction) -> None:
+        entry = self._current[prediction.source_id]
+        entry.clips += 1
+        entry.clips_with_gap += prediction.gap
+        entry.add_label(prediction)
+        for stage in _STAGES:
+            self.stages[stage].add(getattr(prediction.timings, f"{stage}_ms"))
+
+    def is_open(self, source_id: str) -> bool:
+        """True between a source's start and its end."""
+        return source_id in self._current
+
+    def source_ended(self, message: SourceEnded, frames_dropped: int) -> None:
+        entry = self._current.pop(message.source_id, None)
+        if entry is None:
+            entry = SourceSummary(message.source_id)
+            self.sources.append(entry)
+        stats = message.stats
+        entry.frames_read = stats.frames_read
+        entry.frames_lost = stats.frames_lost
+        entry.frames_dropped = frames_dropped
+        entry.frames_used = message.frames_sampled - frames_dropped
+        entry.frames_skipped = stats.frames_read - message.frames_sampled
+        entry.notes.extend(stats.notes)
+        entry.error = str(message.error) if message.error else None
+
+    def finish(self) -> None:
+        """Stop the clock."""
+        if self._elapsed is None:
+            self._elapsed = self._clock() - self._started
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._elapsed if self._elapsed is not None else self._clock() - self._started
+
+    def total(self, count: str) -> int:
+        """Sum over the sources of one of their counts, such as "frames_read"."""
+        return sum(getattr(s, count) for s in self.sources)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--summary`: plain numbers and strings; times in seconds and milliseconds."""
+        elapsed = self.elapsed_s
+        rate = 1.0 / elapsed if elapsed > 0 else 0.0
+        counts = ("read", "used", "skipped", "dropped", "lost")
+        return {
+            "schema": 1,
+            "engine": self.engine,
+            "elapsed_s": round(elapsed, 3),
+            **{f"frames_{c}": self.total(f"frames_{c}") for c in counts},
+            "clips": self.total("clips"),
+            "clips_dropped": self.total("clips_dropped"),
+            "clips_with_gap": self.total("clips_with_gap"),
+            "fps": round(self.total("frames_read") * rate, 2),
+            "clips_per_s": round(self.total("clips") * rate, 2),
+            "stages_ms": {name: _percentiles(h) for name, h in self.stages.items()},
+            "sources": [asdict(s) for s in self.sources],
+        }
+
+
+def _percentiles(histogram: LatencyHistogram) -> dict[str, float]:
+    return {
+        "mean": round(histogram.mean_ms, 3),
+        "p50": round(histogram.percentile(50), 3),
+        "p90": round(histogram.percentile(90), 3),
+        "p99": round(histogram.percentile(99), 3),
+        "max": round(histogram.max_ms, 3),
+    }
