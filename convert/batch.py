@@ -1,0 +1,124 @@
+"""Make the batch dynamic where the graph allows, and prove that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevid.convert.frames import Window
+from edgevid.convert.graph import SCORES
+from edgevid.convert.journal import Journal
+from edgevid.convert.session import Session
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+_TEST_BATCH = 3
+_TOLERANCE = 1e-4
+
+
+def settle_batch(model: ModelProto, windows: Sequence[Window], journal: Journal) -> ModelProto:
+    """`model` with a batch that works: dynamic if possible, else 1.
+
+    Args:
+        model: Its inputs and `scores` claim a dynamic batch; nothing proves it yet.
+        windows: Real frames; at least one window.
+        journal: Told where the batch stays fixed, and why.
+    """
+    problem = _problem(model, windows)
+    if problem is None:
+        return model
+    loosened = _with_loose_reshapes(model)
+    if _problem(loosened, windows) is None:
+        return loosened
+    journal.note(f"The batch is fixed at 1: {problem}.")
+    return _with_batch_of_one(model)
+
+
+def has_dynamic_batch(model: ModelProto) -> bool:
+    """True where every input's first axis is dynamic."""
+    return all(not v.type.tensor_type.shape.dim[0].HasField("dim_value") for v in model.graph.input)
+
+
+def _problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
+    """Why a batch of several windows does not give each window's own scores; None if it does."""
+    chosen = [windows[i % len(windows)] for i in range(_TEST_BATCH)]
+    together = {name: np.concatenate([w[name] for w in chosen]) for name in chosen[0]}
+    try:
+        session = Session(model)
+        joint = session.run(together)[SCORES]
+        alone = session.run_each(chosen, SCORES)
+    except RuntimeError as exc:
+        return str(exc)
+    if joint.shape != alone.shape:
+        return f"a batch of {_TEST_BATCH} gives scores of shape {list(joint.shape)}"
+    difference = np.abs(joint - alone).max()
+    # Written so that NaN is a problem too.
+    if not difference <= _TOLERANCE:
+        return f"windows of one batch change each other's scores by {difference:.2g}"
+    return None
+
+
+def _with_loose_reshapes(model: ModelProto) -> ModelProto:
+    """A copy whose constant Reshape targets leave the first axis open.
+
+    Exporters write the batch they traced with into such targets: `[1, 512]`, `[20, 3, 128, 128]`
+    for a batch folded into time, or `[1, -1]`, which is `[-1, 512]` once shapes are known.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    shapes = _shapes(_with_batch_of_one(model))
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    constants = {t.name: numpy_helper.to_array(t) for t in copy.graph.initializer}
+    for node in list(copy.graph.node):
+        if node.op_type == "Reshape" and node.input[1] in constants:
+            target = _loose(constants[node.input[1]].tolist(), shapes.get(node.output[0]))
+            if target is not None:
+                _set_target(copy.graph, node, target)
+    return copy
+
+
+def _loose(target: list[int], known: list[int] | None) -> list[int] | None:
+    if not target or target[0] < 1:
+        return None
+    if -1 in target:
+        if known is None or len(known) != len(target):
+            return None
+        target = known
+    return [-1, *target[1:]]
+
+
+def _set_target(graph: GraphProto, node: NodeProto, target: list[int]) -> None:
+    from onnx import numpy_helper
+
+    name = f"{node.output[0]}/open_shape"
+    graph.initializer.append(numpy_helper.from_array(np.array(target, np.int64), name))
+    node.input[1] = name
+
+
+def _shapes(model: ModelProto) -> dict[str, list[int]]:
+    """Every tensor's shape that is fully known."""
+    import onnx
+
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    shapes = {}
+    for value in inferred.graph.value_info:
+        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        if dims and all(dims):
+            shapes[value.name] = dims
+    return shapes
+
+
+def _with_batch_of_one(model: ModelProto) -> ModelProto:
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for value in (*copy.graph.input, *copy.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    return copy

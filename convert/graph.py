@@ -1,0 +1,207 @@
+"""Put the arithmetic of preprocessing, and the final softmax, into the graph.
+
+clip  uint8 (N, T, H, W, 3) BGR
+  Cast        to float32; TensorRT takes uint8 only at an input that feeds nothing else
+  Transpose   channels before height and width
+  Gather      BGR to RGB, where the model was trained on RGB
+  Mul, Add    x * (scale / std) - mean / std, per channel; left out where they change nothing
+  Transpose   where the model wants its channels last
+  Cast        where the model's input is not float32
+the model
+  Cast, Reshape, Softmax or Sigmoid, as far as needed
+scores  float32 (N, C)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevid.spec import ClipSpec, InputSpec, OutputSpec
+from edgevid.types import Array
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+SCORES = "scores"
+BATCH = "batch"
+
+_CHANNELS_FIRST = {"NHWC": "NCHW", "NTHWC": "NTCHW"}
+
+
+def bake(
+    model: ModelProto,
+    clip: ClipSpec,
+    inputs: tuple[InputSpec, ...],
+    output: OutputSpec,
+    num_classes: int,
+) -> ModelProto:
+    """A graph from uint8 BGR frames to scores, with a dynamic batch; `model` is left as it is.
+
+    Args:
+        model: Takes `inputs` in their own layouts and float ranges.
+        clip: Says how many frames the inputs have.
+        inputs: One for each input of the graph.
+        output: The one that is kept; it becomes `scores`.
+        num_classes: C.
+
+    Returns:
+        Inputs of the same names, `(N, T, H, W, 3)` or `(N, H, W, 3)` uint8 BGR; one output
+        `scores`, `(N, C)` float32 in [0, 1].
+    """
+    import onnx
+
+    baked = onnx.ModelProto()
+    baked.CopyFrom(model)
+    graph = _Editor(baked)
+    for spec in inputs:
+        graph.bake_input(spec, clip.num_frames // spec.every)
+    graph.bake_output(output, num_classes)
+    # Shapes recorded for a fixed batch would contradict the new inputs.
+    del baked.graph.value_info[:]
+    return baked
+
+
+class _Editor:
+    """Adds nodes at both ends of a graph, under names that nothing else has."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self._graph: GraphProto = model.graph
+        self._taken = set(_all_names(model.graph))
+
+    def bake_input(self, spec: InputSpec, num_frames: int) -> None:
+        from onnx import TensorProto, helper
+
+        value = next(v for v in self._graph.input if v.name == spec.name)
+        wanted = value.type.tensor_type.elem_type
+        inner = self._unique(f"{spec.name}/prepared")
+        _rename(self._graph, spec.name, inner)
+
+        height, width = spec.size
+        shape = [BATCH, num_frames, height, width, 3] if spec.is_clip else [BATCH, height, width, 3]
+        value.CopyFrom(helper.make_tensor_value_info(spec.name, TensorProto.UINT8, shape))
+        nodes = self._prepare(spec, wanted, inner)
+        old = list(self._graph.node)
+        del self._graph.node[:]
+        self._graph.node.extend([*nodes, *old])
+
+    def _prepare(self, spec: InputSpec, wanted: int, inner: str) -> list[NodeProto]:
+        """The nodes from the uint8 input to the tensor `inner` that the model takes."""
+        from onnx import TensorProto
+
+        frames = "NTHWC" if spec.is_clip else "NHWC"
+        first = _CHANNELS_FIRST.get(spec.layout, spec.layout)
+        scale, shift = affine(spec)
+        chain: list[tuple[str, list[Array], dict[str, Any]]] = [
+            ("Cast", [], {"to": TensorProto.FLOAT}),
+            ("Transpose", [], {"perm": [frames.index(axis) for axis in first]}),
+        ]
+        if spec.color == "rgb":
+            order = np.array([2, 1, 0], np.int64)
+            chain.append(("Gather", [order], {"axis": first.index("C")}))
+        per_channel = [3 if axis == "C" else 1 for axis in first[first.index("C") :]]
+        if np.any(scale != 1):
+            chain.append(("Mul", [scale.reshape(per_channel)], {}))
+        if np.any(shift != 0):
+            chain.append(("Add", [shift.reshape(per_channel)], {}))
+        if first != spec.layout:
+            chain.append(("Transpose", [], {"perm": [first.index(axis) for axis in spec.layout]}))
+        if wanted != TensorProto.FLOAT:
+            chain.append(("Cast", [], {"to": wanted}))
+        return self._chain(spec.name, chain, inner)
+
+    def bake_output(self, output: OutputSpec, num_classes: int) -> None:
+        from onnx import TensorProto, helper
+
+        value = next(v for v in self._graph.output if v.name == output.name)
+        elem_type = value.type.tensor_type.elem_type
+        rank = len(value.type.tensor_type.shape.dim)
+        chain: list[tuple[str, list[Array], dict[str, Any]]] = []
+        if elem_type != TensorProto.FLOAT:
+            chain.append(("Cast", [], {"to": TensorProto.FLOAT}))
+        if rank != 2:
+            chain.append(("Reshape", [np.array([-1, num_classes], np.int64)], {}))
+        if output.kind == "logits":
+            chain.append(("Softmax", [], {"axis": 1}))
+        if output.kind == "sigmoid":
+            chain.append(("Sigmoid", [], {}))
+        inner = self._unique(f"{output.name}/raw")
+        _rename(self._graph, output.name, inner)
+        if SCORES in self._taken:
+            _rename(self._graph, SCORES, self._unique(f"{SCORES}/inner"))
+        if chain:
+            self._graph.node.extend(self._chain(inner, chain, SCORES))
+        else:
+            _rename(self._graph, inner, SCORES)
+        del self._graph.output[:]
+        self._graph.output.append(
+            helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, [BATCH, num_classes])
+        )
+
+    def _chain(
+        self, start: str, chain: list[tuple[str, list[Array], dict[str, Any]]], end: str
+    ) -> list[NodeProto]:
+        """Nodes one after the other: (operator, constant operands, attributes)."""
+        from onnx import helper, numpy_helper
+
+        nodes: list[NodeProto] = []
+        current = start
+        for i, (op, constants, attributes) in enumerate(chain):
+            name = self._unique(f"edgevid/{start}/{op}")
+            operands = [current]
+            for constant in constants:
+                operands.append(self._unique(f"{name}/constant"))
+                self._graph.initializer.append(numpy_helper.from_array(constant, operands[-1]))
+            current = end if i == len(chain) - 1 else self._unique(f"{name}/output")
+            nodes.append(helper.make_node(op, operands, [current], name=name, **attributes))
+        return nodes
+
+    def _unique(self, name: str) -> str:
+        candidate, number = name, 1
+        while candidate in self._taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        self._taken.add(candidate)
+        return candidate
+
+
+def affine(spec: InputSpec) -> tuple[Array, Array]:
+    """`a` and `b`, `(3,)` float32, of (x * scale - mean) / std = a * x + b."""
+    mean, std = np.array(spec.mean), np.array(spec.std)
+    return (spec.scale / std).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _all_names(graph: GraphProto) -> Iterator[str]:
+    """Every tensor and node name, those of nested graphs too."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from (node.name, *node.input, *node.output)
+        for inner in _subgraphs(node):
+            yield from _all_names(inner)
+
+
+def _rename(graph: GraphProto, old: str, new: str) -> None:
+    """Give a tensor another name wherever nodes make or take it; nested graphs see it too."""
+    for tensor in graph.initializer:
+        if tensor.name == old:
+            tensor.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                if name == old:
+                    names[i] = new
+        for inner in _subgraphs(node):
+            for value in inner.output:
+                if value.name == old:
+                    value.name = new
+            _rename(inner, old, new)

@@ -1,0 +1,123 @@
+"""Check that the converted graph gives the original's answers on real frames.
+
+The original is fed by arithmetic that is written here a second time, in NumPy and in
+float64, so that a mistake in the graph's own preprocessing shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgevid.convert.answers import as_scores
+from edgevid.convert.frames import Window
+from edgevid.convert.graph import SCORES
+from edgevid.convert.load import Model
+from edgevid.convert.session import Session
+from edgevid.errors import ModelError, ParityError
+from edgevid.manifest import Parity, Precision
+from edgevid.spec import InputSpec, OutputKind
+from edgevid.types import Array, UInt8Array
+
+MAX_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.05}
+"""Largest allowed difference of one score."""
+
+
+def prepare(frames: UInt8Array, spec: InputSpec, dtype: str) -> Array:
+    """What the original model is fed for `frames`.
+
+    Args:
+        frames: `(N, H, W, 3)` or `(N, T, H, W, 3)` uint8 BGR.
+        spec: The input's contract.
+        dtype: Of the original's input.
+
+    Returns:
+        (pixel * scale - mean) / std in the layout of `spec`.
+    """
+    pixels = frames[..., ::-1] if spec.color == "rgb" else frames
+    values = (pixels.astype(np.float64) * spec.scale - np.array(spec.mean)) / np.array(spec.std)
+    if spec.layout == "NCHW":
+        values = np.moveaxis(values, 3, 1)
+    elif spec.layout == "NTCHW":
+        values = np.moveaxis(values, 4, 2)
+    elif spec.layout == "NCTHW":
+        values = np.moveaxis(values, 4, 1)
+    return np.ascontiguousarray(values.astype(dtype))
+
+
+def original_scores(
+    model: Model, inputs: Sequence[InputSpec], output: str, windows: Sequence[Window]
+) -> Array:
+    """`(windows, C)` float32: the original's raw output on each window.
+
+    Raises:
+        ModelError: The original fails on a window, or its output is not one score a class.
+    """
+    dtypes = {t.name: t.dtype for t in model.inputs}
+    rows = []
+    for window in windows:
+        feeds = {spec.name: prepare(window[spec.name], spec, dtypes[spec.name]) for spec in inputs}
+        try:
+            raw = model.session.run(feeds)[output]
+        except RuntimeError as exc:
+            raise ModelError(
+                f"{model.path} fails on frames of the size it asks for: {exc}",
+                "Check size, layout and num_frames in the --spec file",
+            ) from None
+        if len(raw) != 1:
+            raise ModelError(
+                f"output {output!r} has shape {list(raw.shape)} for a batch of 1",
+                "Export the model with one row of scores a window",
+            )
+        rows.append(as_scores(raw, output))
+    return np.concatenate(rows)
+
+
+def activate(scores: Array, kind: OutputKind) -> Array:
+    """Raw output to scores in [0, 1], in NumPy."""
+    values = scores.astype(np.float64)
+    if kind == "logits":
+        values = np.exp(values - values.max(axis=1, keepdims=True))
+        values /= values.sum(axis=1, keepdims=True)
+    elif kind == "sigmoid":
+        values = 1 / (1 + np.exp(-values))
+    return values
+
+
+def compare(
+    session: Session,
+    expected: Array,
+    windows: Sequence[Window],
+    frames_from: str,
+) -> Parity:
+    """How the graph's scores on `windows` differ from `expected`, `(windows, C)`."""
+    actual = session.run_each(windows, SCORES)
+    difference = np.abs(actual - expected)
+    agree = actual.argmax(axis=1) == expected.argmax(axis=1)
+    return Parity(
+        clips=len(windows),
+        # A score that is no number differs by all it can.
+        max_abs_diff=float(np.nan_to_num(difference, nan=1.0).max()),
+        mean_abs_diff=float(np.nan_to_num(difference, nan=1.0).mean()),
+        top1_agreement=float(agree.mean()),
+        frames_from=frames_from,
+    )
+
+
+def require_parity(parity: Parity, precision: Precision) -> None:
+    """Raise ParityError where the scores differ by more than the precision allows."""
+    limit = MAX_DIFFERENCE[precision]
+    if parity.max_abs_diff <= limit:
+        return
+    hint = (
+        "Check with --spec what is assumed; if it is right, this is a fault of edgevid: report it"
+    )
+    if precision == "fp16":
+        hint = "Convert with --precision fp32"
+    raise ParityError(
+        f"the {precision} graph's scores differ from the model's by up to "
+        f"{parity.max_abs_diff:.2g} (allowed: {limit:g}; same best class on "
+        f"{parity.top1_agreement:.0%} of {parity.frames_from})",
+        hint,
+    )

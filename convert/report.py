@@ -1,0 +1,85 @@
+"""What a conversion did, as `report.json` holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevid.manifest import Parity, Precision
+from edgevid.spec import Strict
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+class GraphReport(Strict):
+    """One graph in figures.
+
+    Attributes:
+        nodes: Number of nodes.
+        operators: Nodes of each kind, most frequent first.
+        megabytes: Size of the file, in 10^6 bytes.
+    """
+
+    nodes: int
+    operators: dict[str, int]
+    megabytes: float
+
+
+class PlanReport(Strict):
+    """One TensorRT engine that was asked for, or that this machine could use.
+
+    Attributes:
+        flavour: `tensorrt` or `tensorrt-rtx`.
+        compute_capability: Of the GPU it is for, such as "8.7"; None: this machine's.
+        key: Of the plan in the bundle; None where none was built.
+        megabytes: Size of the plan, in 10^6 bytes.
+        seconds: Spent building.
+        note: Why it was not built, or what the builder remarked.
+    """
+
+    flavour: str
+    compute_capability: str | None = None
+    key: str | None = None
+    megabytes: float | None = None
+    seconds: float | None = None
+    note: str = ""
+
+
+class Report(Strict):
+    """Everything that a conversion did.
+
+    Attributes:
+        model: File name of the original.
+        precision: Of the converted graph.
+        dynamic_batch: False where the batch is fixed at 1.
+        assumptions: What nothing said, with how to say otherwise.
+        notes: What was done differently than one might expect, and why.
+        parity: The converted graph's scores against the original's.
+        original, converted: The graphs in figures.
+        fp32_nodes: FP16 only: names of nodes kept in FP32, with the reason.
+        plans: Engines built and not built.
+    """
+
+    edgevid_version: str
+    model: str
+    precision: Precision
+    dynamic_batch: bool
+    assumptions: tuple[str, ...]
+    notes: tuple[str, ...]
+    parity: Parity
+    original: GraphReport
+    converted: GraphReport
+    fp32_nodes: dict[str, str] = {}
+    plans: tuple[PlanReport, ...] = ()
+
+
+def describe(model: ModelProto, file: Path) -> GraphReport:
+    """Figures of a graph and of the file that holds it."""
+    operators = Counter(str(node.op_type) for node in model.graph.node)
+    return GraphReport(
+        nodes=len(model.graph.node),
+        operators=dict(operators.most_common()),
+        megabytes=round(file.stat().st_size / 1e6, 3),
+    )
