@@ -89,6 +89,10 @@ class Manifest(Strict):
         for needed in ("model", "labels"):
             if not any(a.kind == needed for a in self.artifacts):
                 raise ValueError(f"artifacts: no file of kind {needed!r}")
+        if not any(a.kind == "labels" and a.path == self.labels_file for a in self.artifacts):
+            raise ValueError(
+                f"labels_file {self.labels_file!r} is not listed as an artifact of kind 'labels'"
+            )
         return self
 
     def artifact(self, kind: ArtifactKind) -> Artifact | None:
@@ -120,9 +124,10 @@ class Bundle:
             IntegrityError: A file is missing or was changed.
         """
         folder = Path(path)
-        if not folder.exists():
+        # os.path answers False where Path raises: no permission to look, an impossible name.
+        if not os.path.exists(folder):
             raise BundleError(f"no such bundle: {folder}", "Make one: edgevid convert MODEL.onnx")
-        if not folder.is_dir() or not (folder / MANIFEST_NAME).is_file():
+        if not os.path.isfile(folder / MANIFEST_NAME):
             raise BundleError(
                 f"{folder} is not a bundle: it is no folder with a {MANIFEST_NAME}",
                 "Make one: edgevid convert MODEL.onnx",
@@ -193,7 +198,7 @@ def dump(manifest: Manifest) -> bytes:
 def _read_manifest(path: Path) -> Manifest:
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ManifestError(
             f"{path} cannot be read: {exc}", "Convert the model again: edgevid convert"
         ) from None
@@ -231,9 +236,12 @@ def verify(folder: Path, artifact: Artifact) -> Path:
     """
     path = folder / artifact.path
     hint = "Convert the model again, or copy the bundle again"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise IntegrityError(f"{path} is missing from the bundle", hint)
-    actual = sha256_file(path)
+    try:
+        actual = sha256_file(path)
+    except OSError as exc:
+        raise IntegrityError(f"{path} cannot be read: {exc.strerror or exc}", hint) from None
     if actual != artifact.sha256:
         raise IntegrityError(
             f"{path} was changed: sha256 is {actual[:12]}..., "
