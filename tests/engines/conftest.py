@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,3 +59,18 @@ def make_graph(tmp_path: Path) -> GraphMaker:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def constants_of() -> Callable[[bytes], Counter[tuple[str, int]]]:
+    """Reads a TensorRT-RTX plan: how often each (type, bytes) of constant stands in it.
+
+    A plan describes its tensors in text:
+    `tensor={ ... const_payload_size=540 dims={ 5 3 3 3 } ... type=float }`.
+    """
+    line = re.compile(rb"tensor=\{[^\n]*const_payload_size=(\d+)[^\n]* type=(\w+) \}")
+
+    def read(plan: bytes) -> Counter[tuple[str, int]]:
+        return Counter((kind.decode(), int(size)) for size, kind in line.findall(plan))
+
+    return read
