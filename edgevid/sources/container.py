@@ -1,0 +1,250 @@
+"""Video files and network streams, read with PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, Literal
+
+import av
+
+from edgevid.errors import SourceError, SourceNotFoundError
+from edgevid.protocols import WantFrame, every_frame
+from edgevid.sources.decoder import StreamDecoder
+from edgevid.sources.pixels import BgrConverter, upright_size
+from edgevid.sources.timestamps import Timeline
+from edgevid.sources.uri import is_live_scheme, local_path, redact, scheme_of
+from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats
+
+FALLBACK_FPS = 25.0
+"""Replaces missing timestamps where the container names no believable frame rate."""
+
+# What FFmpeg has to say of a broken file, this module says in `SourceStats.notes`.
+av.logging.set_level(av.logging.PANIC)
+
+
+class ContainerSource:
+    """One video stream of a file or URL. See `open_source` for the parameters.
+
+    A file is read one frame ahead, so that `FrameTime.next_pts_s` is exact; the frame ahead
+    is decoded, not converted. A live stream is not: its `next_pts_s` is the nominal one.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        stream: int | None = None,
+        threads: int = 1,
+        rtsp_transport: Literal["tcp", "udp"] = "tcp",
+        open_timeout_s: float = 10.0,
+        read_timeout_s: float = 10.0,
+    ) -> None:
+        self._source_id = redact(uri)
+        self._read_timeout_s = read_timeout_s
+        self._is_network = scheme_of(uri) not in ("", "file")
+        timeouts = (open_timeout_s, read_timeout_s) if self._is_network else None
+        self._container = self._open(uri, rtsp_transport, timeouts)
+        try:
+            self._start(uri, stream, threads)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self, uri: str, rtsp_transport: str, timeouts: tuple[float, float] | None) -> Any:
+        target = uri
+        if not self._is_network:
+            path = local_path(uri)
+            target = str(path)
+            if path.is_file() and path.stat().st_size == 0:
+                raise SourceError(f"{self._source_id} is empty (0 bytes)", "Copy the file again")
+        options = {"rtsp_transport": rtsp_transport} if scheme_of(uri).startswith("rtsp") else {}
+        try:
+            return av.open(target, options=options, timeout=timeouts)
+        except av.FFmpegError as exc:
+            raise self._cannot_open(exc, timeouts) from None
+
+    def _cannot_open(
+        self, exc: av.FFmpegError, timeouts: tuple[float, float] | None
+    ) -> SourceError:
+        if isinstance(exc, FileNotFoundError):
+            return SourceNotFoundError(f"no such file: {self._source_id}", "Check the path")
+        if timeouts is None:
+            hint = "Give a video file that FFmpeg can read, and check that it is whole"
+            return SourceError(f"{self._source_id} cannot be read: {_reason(exc)}", hint)
+        if isinstance(exc, av.error.ExitError):
+            reason = f"no answer within {timeouts[0]:g} s"
+        else:
+            reason = _reason(exc)
+        return SourceError(
+            f"{self._source_id} cannot be opened: {reason}",
+            "Check the address, the password, and that the device is switched on and reachable",
+        )
+
+    def _start(self, uri: str, stream: int | None, threads: int) -> None:
+        video = self._choose(stream)
+        is_live = is_live_scheme(uri) or (self._is_network and not self._container.duration)
+        context = video.codec_context
+        context.thread_count = threads
+        # Frame threads hold back one picture each, which a live stream must not.
+        context.thread_type = "SLICE" if is_live else "AUTO"
+        fps = _nominal_fps(video)
+        self._period_s = 1.0 / (fps or FALLBACK_FPS)
+        self._time_base = float(video.time_base)
+        # AVI holds no presentation times; FFmpeg guesses them, wrongly where frames are
+        # reordered, but the order of decoding is its exact clock.
+        by_dts = self._container.format.name == "avi"
+        self._timeline = Timeline(1.0 / self._period_s, by_dts)
+        self._decoder = StreamDecoder(
+            self._container, video, 1.0 / self._period_s, resilient=not self._is_network
+        )
+        self._pictures: Generator[Any, None, None] = self._decoder.frames()
+        self._frames_read = 0
+        self._looks_ahead = not is_live
+        self._convert = BgrConverter()
+        self._claimed = video.frames or None
+        self._finished = False
+        self._ahead = self._pull()
+        if self._ahead is None:
+            raise SourceError(
+                f"{self._source_id} holds no frame that decodes",
+                "Check that the file is whole, and that the stream sends a picture",
+            )
+        width, height = upright_size(self._ahead[0])
+        self._info = SourceInfo(
+            width=width,
+            height=height,
+            fps=fps,
+            num_frames=None if is_live else self._claimed,
+            is_live=is_live,
+            description=f"{context.name} {width}x{height}, stream {video.index}, via PyAV",
+        )
+
+    def _choose(self, index: int | None) -> Any:
+        streams = self._container.streams
+        videos = [s for s in streams.video if not _is_cover(s)]
+        if self._container.format.name == "tty" or not videos:
+            # FFmpeg would render a text file as a terminal's screen.
+            raise SourceError(
+                f"{self._source_id} holds no video", "Give a file with a video stream"
+            )
+        if index is None:
+            best = streams.best("video")
+            return best if best in videos else videos[0]
+        for video in videos:
+            if video.index == index:
+                return video
+        listed = ", ".join(
+            f"{s.index} ({s.codec_context.name} {s.codec_context.width}x{s.codec_context.height})"
+            for s in videos
+        )
+        raise SourceError(
+            f"stream {index} of {self._source_id} is no video stream",
+            f"Its video streams: {listed}",
+        )
+
+    @property
+    def source_id(self) -> str:
+        return self._source_id
+
+    @property
+    def info(self) -> SourceInfo:
+        return self._info
+
+    @property
+    def stats(self) -> SourceStats:
+        return SourceStats(
+            frames_read=self._frames_read,
+            frames_lost=self._decoder.lost,
+            pts_repaired=self._timeline.repaired,
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterator[str]:
+        if self._finished and self._claimed and self._decoder.lost:
+            yield f"the header claims {self._claimed} frames, {self._frames_read} decoded"
+        if self._decoder.damaged:
+            yield f"{self._decoder.damaged} damaged frames were left out"
+        if self._timeline.repaired:
+            yield (
+                f"{self._timeline.repaired} timestamps were missing or ran backwards "
+                "and were replaced"
+            )
+        yield from self._decoder.notes
+
+    def read(self, want: WantFrame = every_frame) -> Frame | None:
+        """The next frame that `want` accepts; None at the end.
+
+        Raises:
+            SourceError: The connection broke, or nothing came within the time-out.
+        """
+        while (taken := self._take()) is not None:
+            picture, frame_time = taken
+            if want(frame_time):
+                return Frame(self._convert(picture), frame_time, self._source_id)
+        return None
+
+    def _take(self) -> tuple[av.VideoFrame, FrameTime] | None:
+        """The next decoded picture, with its place among the others."""
+        current = self._ahead or self._pull()
+        self._ahead = None
+        if current is None:
+            self._finished = True
+            return None
+        picture, pts_s, received_ns = current
+        next_pts_s = pts_s + self._duration_s(picture)
+        if self._looks_ahead:
+            self._ahead = self._pull()
+            if self._ahead is not None:
+                next_pts_s = self._ahead[1]
+        frame_time = FrameTime(self._frames_read, pts_s, next_pts_s, received_ns)
+        self._frames_read += 1
+        return picture, frame_time
+
+    def _pull(self) -> tuple[av.VideoFrame, float, int] | None:
+        try:
+            picture = next(self._pictures, None)
+        except av.FFmpegError as exc:
+            if isinstance(exc, av.error.ExitError):
+                reason = f"nothing came for {self._read_timeout_s:g} s"
+            else:
+                reason = _reason(exc)
+            raise SourceError(
+                f"{self._source_id} broke off: {reason}", "Check the network and the device"
+            ) from None
+        if picture is None:
+            return None
+        received_ns = time.monotonic_ns()
+        pts_s = self._timeline.place(self._seconds(picture.pts), self._seconds(picture.dts))
+        return picture, pts_s, received_ns
+
+    def _seconds(self, ticks: int | None) -> float | None:
+        return None if ticks is None else ticks * self._time_base
+
+    def _duration_s(self, picture: av.VideoFrame) -> float:
+        if self._looks_ahead and picture.duration:
+            return float(picture.duration * self._time_base)
+        return self._period_s
+
+    def close(self) -> None:
+        """Close the file or connection; `read` then gives None."""
+        self._pictures.close()
+        self._ahead = None
+        self._container.close()
+
+
+def _nominal_fps(stream: Any) -> float:
+    """Frames a second; 0.0 where the container names no believable rate."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < float(rate) <= 1000:
+            return float(rate)
+    return 0.0
+
+
+def _is_cover(stream: Any) -> bool:
+    """True for the picture on a sound file, which FFmpeg lists as video."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _reason(exc: av.FFmpegError) -> str:
+    return redact(str(exc.strerror or exc))

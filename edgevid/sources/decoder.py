@@ -1,0 +1,142 @@
+"""Decodes one video stream and keeps account of what did not decode."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import av
+
+MAX_FRAMES_WITHOUT_KEY = 300
+"""After so many damaged frames a stream has healed by intra refresh, without a key frame."""
+
+_HEADER_TELLS_DURATION = ("mov", "matroska", "avi")
+_ONE_PACKET_A_FRAME = ("h264", "hevc")
+
+
+class StreamDecoder:
+    """The pictures of one stream, in order of presentation.
+
+    A packet that the decoder refuses is skipped, and so is every picture from there to the
+    next key frame: they are predicted from one that is missing, and a model must not see
+    them. What is left out so is counted in `damaged`.
+
+    Args:
+        container: An open `av.container.InputContainer`.
+        stream: The video stream of it.
+        fps: Nominal frame rate, to tell missing seconds in frames.
+        resilient: End at an error in the container, with a note, instead of raising it.
+    """
+
+    def __init__(
+        self,
+        container: Any,
+        stream: av.VideoStream,
+        fps: float,
+        resilient: bool,
+    ) -> None:
+        self._container = container
+        self._stream = stream
+        self._fps = fps
+        self._resilient = resilient
+        self._awaits_key = False
+        self._dropped_in_a_row = 0
+        self._packets = 0
+        self._pictures = 0
+        self._interlaced = False
+        self._stream_end_s = 0.0
+        self._end_s = 0.0
+        self._missing = 0
+        self.damaged = 0
+        self.notes: list[str] = []
+
+    @property
+    def lost(self) -> int:
+        """Frames that the file holds or claims and that were not given out."""
+        return self.damaged + self._missing
+
+    def frames(self) -> Generator[av.VideoFrame, None, None]:
+        """Decode to the end.
+
+        Raises:
+            av.FFmpegError: The container cannot be read on, and `resilient` is False.
+        """
+        for packet in self._demux():
+            self._note_end(packet)
+            if packet.stream.index == self._stream.index:
+                self._packets += packet.size > 0 and not packet.is_discard
+                yield from self._decode(packet)
+        self._missing = self._count_missing()
+
+    def _demux(self) -> Iterator[Any]:
+        try:
+            yield from self._container.demux()
+        except av.FFmpegError as exc:
+            if not self._resilient:
+                raise
+            self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
+
+    def _decode(self, packet: Any) -> Iterator[av.VideoFrame]:
+        try:
+            pictures = packet.decode()
+        except av.FFmpegError:
+            self.damaged += 1
+            self._pictures += 1
+            self._awaits_key = True
+            return
+        for picture in pictures:
+            self._pictures += 1
+            self._interlaced |= picture.interlaced_frame
+            if self._is_sound(picture):
+                yield picture
+            else:
+                self.damaged += 1
+
+    def _is_sound(self, picture: av.VideoFrame) -> bool:
+        if picture.is_corrupt:
+            self._awaits_key = True
+        elif picture.key_frame or self._dropped_in_a_row >= MAX_FRAMES_WITHOUT_KEY:
+            self._awaits_key = False
+        self._dropped_in_a_row = self._dropped_in_a_row + 1 if self._awaits_key else 0
+        return not self._awaits_key
+
+    def _note_end(self, packet: Any) -> None:
+        if packet.pts is None or packet.time_base is None:
+            return
+        end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        self._end_s = max(self._end_s, end_s)
+        if packet.stream.index == self._stream.index:
+            self._stream_end_s = max(self._stream_end_s, end_s)
+
+    def _count_missing(self) -> int:
+        """Frames that left no trace in the decoder: dropped silently, or cut off the file."""
+        missing = self._cut_off()
+        # VP8's hidden frames and MPEG-4's "not coded" ones are packets without a picture by
+        # right, and so is the second field of an interlaced one.
+        if self._stream.codec_context.name in _ONE_PACKET_A_FRAME and not self._interlaced:
+            missing += max(0, self._packets - self._pictures)
+        return missing
+
+    def _cut_off(self) -> int:
+        """Frames that the header claims beyond the last packet of the file.
+
+        A count alone proves nothing: an edit list hides frames that the header counts. So the
+        claimed duration must be missing as well.
+        """
+        if not self._container.format.name.startswith(_HEADER_TELLS_DURATION):
+            return 0
+        stream = self._stream
+        if stream.frames and stream.duration:
+            claimed_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+            short_s = claimed_s - self._stream_end_s
+            return max(0, int(stream.frames) - self._packets) if short_s > 1.5 / self._fps else 0
+        if not self._container.duration:
+            return 0
+        claimed_s = self._container.duration / av.time_base
+        short_s = claimed_s - self._end_s
+        if short_s < 0.5:
+            return 0
+        self.notes.append(
+            f"the file ends at {self._end_s:.1f} s, its header claims {claimed_s:.1f} s"
+        )
+        return int(short_s * self._fps)
