@@ -99,7 +99,8 @@ class IntervalSampler:
             self._origin, self._next_tick = time.pts_s, 0
         self._last_pts = time.pts_s
 
-        reach = min((time.next_pts_s - time.pts_s) / 2, self._max_hole / 2)
+        to_next = time.next_pts_s - time.pts_s
+        reach = (to_next if to_next <= self._max_hole else self._period) / 2
         last_tick = math.floor((time.pts_s + reach - self._origin + _TIE_S) / self._period)
         ticks = tuple(
             self._origin + k * self._period for k in range(self._next_tick, last_tick + 1)

@@ -98,6 +98,10 @@ class Summary:
         entry = self._current[prediction.source_id]
         entry.clips += 1
         entry.clips_with_gap += prediction.gap
+        if prediction.padded:
+            entry.notes.append(
+                f"shorter than a window: its last frame is repeated {prediction.padded} times"
+            )
         entry.add_label(prediction)
         for stage in _STAGES:
             self.stages[stage].add(getattr(prediction.timings, f"{stage}_ms"))

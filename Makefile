@@ -1,0 +1,52 @@
+# make demo   install, convert the model that ships with edgevid, run it on the clip that ships
+# make test   install what the tests need and run them all
+# make lint   ruff, mypy and import-linter
+# make demo-model   train the shipped model anew (a few minutes) and measure it
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= out
+PYTEST_ARGS ?= -n auto --dist worksteal
+
+# A machine without an NVIDIA GPU wants PyTorch's CPU build; the plain one is gigabytes of CUDA.
+TORCH ?= 2.13.0
+comma := ,
+# The TensorRT-RTX wheels exist for x86-64 only.
+RTX := $(if $(filter x86_64,$(shell uname -m)),$(comma)tensorrt-rtx)
+
+.PHONY: demo test lint demo-model clean
+
+demo: $(VENV)/.demo-installed
+	$(BIN)/edgevid convert --demo --out $(OUT)/demo.edgevid --force
+	$(BIN)/edgevid run $(OUT)/demo.edgevid --source demo: --smooth mean:4 \
+	  --jsonl $(OUT)/demo.jsonl --summary $(OUT)/demo-summary.json
+
+test: $(VENV)/.dev-installed
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo-model: $(VENV)/.dev-installed
+	$(BIN)/python -m edgevid.benchmarks.demo_model --out edgevid/demo
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo-installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert]'
+	touch $@
+
+$(VENV)/.dev-installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==$(TORCH)+cpu' || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==$(TORCH)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[dev,cuda$(RTX)]'
+	touch $@

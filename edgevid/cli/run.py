@@ -1,0 +1,205 @@
+"""`edgevid run`: a bundle on cameras, files and streams."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgevid.cli._messages import notice, warning
+from edgevid.cli._output import write_json
+from edgevid.errors import EdgevidError, SourceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgevid.manifest import Bundle
+    from edgevid.pipeline import Stream, Summary
+    from edgevid.protocols import Sink
+
+EXIT_INTERRUPTED = 130
+
+
+@click.command(name="run")
+@click.argument("model", metavar="BUNDLE|MODEL.onnx")
+@click.option(
+    "--source", "-s", "sources", multiple=True, metavar="URI",
+    help="Video file, directory, glob, images, rtsp:// or http:// URL, GStreamer pipeline, "
+    "synthetic:. May be given several times.",
+)  # fmt: skip
+@click.option(
+    "--camera", "-c", "cameras", multiple=True, metavar="N",
+    help="Camera number, or a device such as /dev/video0. May be given several times.",
+)  # fmt: skip
+@click.option(
+    "--smooth", default="none", show_default=True, metavar="SPEC",
+    help="mean:N averages the scores of the last N windows.",
+)  # fmt: skip
+@click.option("--hop", "hop_s", type=float, metavar="S", help="Seconds between windows.")
+@click.option(
+    "--window", "window_s", type=float, metavar="S",
+    help="Slide windows of this span over files, for models that see a whole file at once.",
+)  # fmt: skip
+@click.option(
+    "--stride", type=int, metavar="N",
+    help="Source frames from one sample to the next. For a clip model this changes the tempo "
+    "that it was trained at.",
+)  # fmt: skip
+@click.option("--engine", default="auto", show_default=True, help="See `edgevid doctor`.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the engine.")
+@click.option("--fast-resize", is_flag=True, help="Crop on whole source pixels; cheaper.")
+@click.option("--video-stream", type=int, metavar="N", help="Stream of files that hold several.")
+@click.option("--jsonl", metavar="FILE|-", help="Write each prediction as a line of JSON.")
+@click.option("--video", type=click.Path(), metavar="FILE", help="Write an annotated video.")
+@click.option("--show", is_flag=True, help="Show the annotated video in a window (q ends).")
+@click.option("--max-clips", type=int, metavar="N", help="Stop after N predictions.")
+@click.option(
+    "--duration", "duration_s", type=float, metavar="S",
+    help="Stop each source at this time of its own clock.",
+)  # fmt: skip
+@click.option("--summary", "summary_file", metavar="FILE|-", help="Write the figures as JSON.")
+@click.option("--spec", type=click.Path(), help="For a MODEL.onnx: its spec.toml.")
+@click.option("--preset", help="For a MODEL.onnx: its preprocessing, such as imagenet.")
+@click.option("--labels", type=click.Path(), help="For a MODEL.onnx: one label a line.")
+@click.option("--quiet", "-q", is_flag=True, help="No console output but errors.")
+def command(model: str, **options: Any) -> int:
+    """Run a bundle (or an ONNX model) on cameras, files and streams.
+
+    Labels go to the console as they change; a summary follows at the end.
+    """
+    import cv2
+
+    # Decoder and engine share the cores; OpenCV's own threads would only fight them.
+    cv2.setNumThreads(1)
+    sources = _sources(options["sources"], options["cameras"])
+    bundle = _bundle(model, options)
+    summary, interrupted = _run(bundle, sources, options)
+    _report(summary, options)
+    if interrupted:
+        return EXIT_INTERRUPTED
+    failed = [s for s in summary.sources if s.error]
+    if failed and len(failed) == len(summary.sources):
+        raise SourceError(f"none of the {len(failed)} sources could be played")
+    return 0
+
+
+def _sources(uris: tuple[str, ...], cameras: tuple[str, ...]) -> list[str | int]:
+    numbered: list[str | int] = [int(c) if c.isdigit() else c for c in cameras]
+    sources = [*numbered, *uris]
+    if not sources:
+        raise SourceError("no source was given", "Add --source VIDEO or --camera 0")
+    return sources
+
+
+def _bundle(model: str, options: dict[str, Any]) -> Bundle:
+    from edgevid.manifest import Bundle
+
+    conversion = {k: options[k] for k in ("spec", "preset", "labels") if options[k]}
+    if not model.endswith(".onnx"):
+        if conversion:
+            raise EdgevidError(
+                f"--{next(iter(conversion))} belongs to a MODEL.onnx; {model} is a bundle",
+                "Say it once to `edgevid convert`: the bundle keeps it",
+            )
+        return Bundle.load(model)
+    from edgevid.convert import cached
+
+    return Bundle.load(cached(Path(model), notify=notice, **conversion))
+
+
+def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> tuple[Summary, bool]:
+    """Play everything; the summary, and True where Ctrl-C ended it."""
+    from edgevid.api import stream
+    from edgevid.pipeline import SamplingOptions
+
+    with ExitStack() as stack:
+        sinks = _open_sinks(bundle, sources, options, stack)
+        running = stream(
+            bundle,
+            sources,
+            smooth=options["smooth"],
+            options=SamplingOptions(
+                hop_s=options["hop_s"],
+                window_s=options["window_s"],
+                frame_interval=options["stride"],
+            ),
+            engine=options["engine"],
+            threads=options["threads"],
+            max_clips=options["max_clips"],
+            duration_s=options["duration_s"],
+            fast_resize=options["fast_resize"],
+            frames=bool(options["video"] or options["show"]),
+            video_stream=options["video_stream"],
+            notify=(lambda _: None) if options["quiet"] else notice,
+        )
+        with running:
+            interrupted = _play(running, sinks)
+    return running.summary, interrupted
+
+
+def _play(running: Stream, sinks: list[Sink]) -> bool:
+    """Feed the sinks until the end; True where Ctrl-C ended it."""
+    from edgevid.pipeline import SourceEnded
+    from edgevid.protocols import FrameSink
+    from edgevid.types import Frame, Prediction
+
+    frame_sinks = [s for s in sinks if isinstance(s, FrameSink)]
+    try:
+        for result in running.results():
+            if isinstance(result, Prediction):
+                for sink in sinks:
+                    sink.write(result)
+            elif isinstance(result, Frame):
+                for frame_sink in frame_sinks:
+                    frame_sink.write_frame(result)
+                if any(getattr(s, "stop_requested", False) for s in frame_sinks):
+                    return False
+            elif isinstance(result, SourceEnded) and result.error is not None:
+                warning(str(result.error))
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _open_sinks(
+    bundle: Bundle, sources: list[str | int], options: dict[str, Any], stack: ExitStack
+) -> list[Sink]:
+    """Open every sink that was asked for; `stack` closes them."""
+    from edgevid.sinks import ConsoleSink, JsonlSink, VideoSink, WindowSink
+
+    if options["video"] and len(sources) > 1:
+        raise EdgevidError(
+            f"--video takes one source, {len(sources)} were given", "Run them one by one"
+        )
+    sinks: list[Sink] = []
+    if options["jsonl"]:
+        sinks.append(JsonlSink(options["jsonl"], bundle.labels))
+        stack.callback(sinks[-1].close)
+    if options["video"]:
+        sinks.append(VideoSink(options["video"]))
+        stack.callback(sinks[-1].close)
+    if options["show"]:
+        sinks.append(WindowSink(f"edgevid: {bundle.manifest.model.name}"))
+        stack.callback(sinks[-1].close)
+    if not options["quiet"]:
+        sinks.append(ConsoleSink(_console(options)))
+        stack.callback(sinks[-1].close)
+    return sinks
+
+
+def _console(options: dict[str, Any]) -> Console:
+    """Labels go to stdout, unless JSON goes there."""
+    from rich.console import Console
+
+    return Console(stderr="-" in (options["jsonl"], options["summary_file"]))
+
+
+def _report(summary: Summary, options: dict[str, Any]) -> None:
+    from edgevid.cli._summary import render_summary
+
+    if not options["quiet"]:
+        render_summary(summary)
+    if options["summary_file"]:
+        write_json(summary.to_dict(), options["summary_file"])

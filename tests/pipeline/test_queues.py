@@ -1,0 +1,134 @@
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgevid.pipeline import SourceEnded
+from edgevid.pipeline.queues import Closed, Inbox, Outbox
+from edgevid.types import Frame, FrameTime, SampledFrame, SourceStats
+
+
+def sample(number: int) -> SampledFrame:
+    return SampledFrame({}, FrameTime(number, number * 0.1, number * 0.1 + 0.1), number * 0.1)
+
+
+def ended() -> SourceEnded:
+    return SourceEnded("a", SourceStats(), 0)
+
+
+def drain(inbox: Inbox) -> list[tuple[int, object]]:
+    got = []
+    while (message := inbox.get()) is not None:
+        got.append(message)
+    return got
+
+
+@settings(deadline=None)
+@given(st.integers(1, 6), st.lists(st.sampled_from(["put", "get"]), max_size=60))
+def test_a_live_lane_drops_the_oldest_and_counts_every_one(capacity, actions):
+    inbox = Inbox(capacity, 1)
+    inbox.set_live(0, True)
+    put, got, waiting = [], [], 0
+    for action in actions:
+        if action == "put":
+            inbox.put(0, sample(len(put)))
+            put.append(len(put))
+            waiting = min(waiting + 1, capacity)
+        elif waiting:
+            got.append(inbox.get()[1])
+            waiting -= 1
+        assert inbox.backlog(0) == waiting
+    inbox.finish(0)
+    got += [item for _, item in drain(inbox)]
+
+    numbers = [item.time.index for item in got]
+    assert numbers == sorted(numbers)
+    assert len(numbers) + inbox.dropped(0) == len(put)
+    # A sample is marked exactly where the one before it is missing.
+    previous = -1
+    for item in got:
+        assert item.gap == (item.time.index != previous + 1)
+        previous = item.time.index
+
+
+def test_messages_about_the_source_survive_an_overload():
+    inbox = Inbox(2, 1)
+    inbox.set_live(0, True)
+    inbox.put(0, ended())
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), FrameTime(0, 0.0, 0.1), "a")
+    for i in range(10):
+        inbox.put(0, frame if i % 2 else sample(i))
+    inbox.finish(0)
+    kinds = [type(item).__name__ for _, item in drain(inbox)]
+    assert kinds[0] == "SourceEnded"
+    assert inbox.dropped(0) == 4 if kinds[-1] == "SampledFrame" else inbox.dropped(0) == 5
+
+
+@pytest.mark.timeout(20)
+def test_a_full_file_lane_makes_its_writer_wait_and_loses_nothing():
+    inbox = Inbox(3, 1)
+
+    def write():
+        for i in range(200):
+            inbox.put(0, sample(i))
+        inbox.finish(0)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    numbers = [item.time.index for _, item in drain(inbox)]
+    writer.join(5)
+    assert numbers == list(range(200))
+    assert inbox.dropped(0) == 0
+    assert inbox.backlog(0) == 0
+
+
+def test_lanes_are_served_in_turn():
+    inbox = Inbox(10, 3)
+    for i in range(4):
+        for lane in range(3):
+            if lane or i < 2:
+                inbox.put(lane, sample(i))
+    for lane in range(3):
+        inbox.finish(lane)
+    assert [lane for lane, _ in drain(inbox)] == [0, 1, 2, 0, 1, 2, 1, 2, 1, 2]
+
+
+@pytest.mark.timeout(20)
+def test_closing_wakes_a_waiting_writer_and_a_waiting_reader():
+    inbox, outbox = Inbox(1, 1), Outbox(1)
+    inbox.put(0, sample(0))
+    outbox.put(1)
+    woken = []
+
+    def wait(put):
+        try:
+            put()
+        except Closed:
+            woken.append(True)
+
+    threads = [
+        threading.Thread(target=wait, args=(lambda: inbox.put(0, sample(1)),)),
+        threading.Thread(target=wait, args=(lambda: outbox.put(2),)),
+    ]
+    for thread in threads:
+        thread.start()
+    inbox.close()
+    outbox.close()
+    for thread in threads:
+        thread.join(5)
+    assert woken == [True, True]
+    with pytest.raises(Closed):
+        inbox.get()
+    assert outbox.get() is None
+
+
+def test_an_error_comes_after_what_was_there_before_it_and_only_once():
+    outbox = Outbox(5)
+    outbox.put("a")
+    outbox.finish(ValueError("broken"))
+    assert outbox.get() == "a"
+    with pytest.raises(ValueError, match="broken"):
+        outbox.get()
+    assert outbox.get() is None
