@@ -8,6 +8,7 @@ from pathlib import Path
 from edgevid.device.gpu import read_cuda, read_gpus
 from edgevid.device.jetson import is_jetson
 from edgevid.device.machine import ROOT, Check, Machine
+from edgevid.device.software import failed_import
 
 _OLDEST_TENSORRT = (10, 3)
 _OLDEST_SM = 75
@@ -16,7 +17,7 @@ _OLDEST_SM = 75
 
 def read_libnvinfer(root: Path = ROOT) -> str | None:
     """Version of the system's TensorRT library, from its file name; None where there is none."""
-    folders = ("usr/lib", "usr/lib/*-linux-gnu", "usr/local/lib", "usr/local/tensorrt/lib")
+    folders = ("usr/lib", "usr/lib/*-linux-gnu", "usr/local/lib", "usr/local/cuda/targets/*/lib")
     versions = [
         tuple(int(part) for part in match[1].split("."))
         for folder in folders
@@ -32,13 +33,10 @@ def check_onnxruntime(machine: Machine) -> Check:
     try:
         runtime = machine.load("onnxruntime")
         providers = runtime.get_available_providers()
-    except ModuleNotFoundError:
-        return Check(name, "missing", "not installed", "pip install onnxruntime", required=True)
     except Exception as exc:  # a broken binary package may raise anything when imported
-        value = f"does not import: {exc}"
-        mend = "pip install --force-reinstall onnxruntime"
-        return Check(name, "warning", value, mend, required=True)
-    used = [p.removesuffix("ExecutionProvider") for p in providers]
+        return failed_import(name, name, name, "running models", exc)
+    # Azure is a remote service that every wheel lists; it is no engine of this machine.
+    used = [p.removesuffix("ExecutionProvider") for p in providers if not p.startswith("Azure")]
     value = f"{runtime.__version__} ({', '.join(used)})"
     if "CPU" not in used:
         mend = "pip install --force-reinstall onnxruntime"

@@ -41,6 +41,11 @@ class Check:
     mend: str = ""
     required: bool = False
 
+    def __post_init__(self) -> None:
+        # Names and contents of system files go to a terminal: one line, nothing unprintable.
+        printable = "".join(c if c.isprintable() else " " for c in self.value)
+        object.__setattr__(self, "value", " ".join(printable.split()))
+
     @property
     def blocks(self) -> bool:
         """True where the default path cannot work."""

@@ -52,15 +52,22 @@ def check_import(machine: Machine, name: str) -> Check:
     try:
         loaded = machine.load(module)
     except Exception as exc:  # a broken binary package may raise anything when imported
-        reason = " ".join(str(exc).split()) or type(exc).__name__
-        if isinstance(exc, ModuleNotFoundError) and exc.name == module:
-            value = f"not installed; needed for {purpose}"
-            return Check(name, "missing", value, f"pip install {distributions[0]}", required=True)
-        value = f"does not import: {reason}"
-        return Check(name, "warning", value, _mend_import(reason, distributions[0]), required=True)
+        return failed_import(name, module, distributions[0], purpose, exc)
     installed = (machine.version(distribution) for distribution in distributions)
     version = next((v for v in installed if v), getattr(loaded, "__version__", "unknown"))
     return Check(name, "ok", str(version), required=True)
+
+
+def failed_import(
+    name: str, module: str, distribution: str, purpose: str, error: Exception
+) -> Check:
+    """The check of a required package whose import raised `error`."""
+    if isinstance(error, ModuleNotFoundError) and error.name == module:
+        value = f"not installed; needed for {purpose}"
+        return Check(name, "missing", value, f"pip install {distribution}", required=True)
+    reason = " ".join(str(error).split()) or type(error).__name__
+    value = f"does not import: {reason}"
+    return Check(name, "warning", value, _mend_import(reason, distribution), required=True)
 
 
 def _mend_import(reason: str, distribution: str) -> str:
