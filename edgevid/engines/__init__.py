@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from edgevid.errors import EngineError
+from edgevid.engines.plans import FLAVOURS, Flavour
+from edgevid.errors import EdgevidError, EngineError
 from edgevid.manifest import Bundle
 from edgevid.protocols import Engine
 
-ENGINES = ("auto", "onnxruntime")
+ENGINES = ("auto", "onnxruntime", *FLAVOURS)
 
 _log = logging.getLogger(__name__).info
 
@@ -26,22 +27,57 @@ def open_engine(
 
     Args:
         bundle: A loaded bundle.
-        engine: One of `ENGINES`.
+        engine: One of `ENGINES`. "auto": TensorRT, then TensorRT-RTX, where its package and a
+            GPU are usable, else ONNX Runtime.
         threads: CPU threads (ONNX Runtime only); None: see `default_threads`.
-        max_batch: The largest batch that one call may get.
-        notify: Told, in sentences for people, what was chosen and why.
+        max_batch: The largest batch that callers mean to feed. TensorRT plans are built for
+            it; larger batches still work, in pieces.
+        notify: Told, in sentences for people, what was chosen and why, and how a build goes.
 
     Raises:
-        EngineError: No such engine, or it cannot run the graph.
+        EngineError: No such engine, no usable GPU, or it cannot run the graph.
         MissingDependencyError: Its package is not installed.
+        BuildError: TensorRT cannot build the graph.
         IntegrityError: The graph was changed.
     """
     if engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}", f"Choose one of: {', '.join(ENGINES)}")
     if max_batch < 1:
         raise EngineError(f"max_batch is {max_batch}", "Give 1 or more")
-    from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
+    opened = None
+    if engine == "auto":
+        opened = _open_gpu(bundle, max_batch, notify)
+    for flavour in FLAVOURS:
+        if engine == flavour:
+            opened = _open_tensorrt(bundle, flavour, max_batch, notify)
+    if opened is None:
+        from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-    opened = OnnxRuntimeEngine(bundle.file("model"), threads)
+        opened = OnnxRuntimeEngine(bundle.file("model"), threads)
     notify(f"Engine: {opened.name}")
     return opened
+
+
+def _open_gpu(bundle: Bundle, max_batch: int, notify: Callable[[str], None]) -> Engine | None:
+    """The first TensorRT that works here; None, with the reasons told, where none does."""
+    from edgevid.engines.cuda_memory import open_cuda
+
+    try:
+        open_cuda()
+    except EdgevidError as exc:
+        notify(f"No GPU is used: {exc.message}")
+        return None
+    for flavour in FLAVOURS:
+        try:
+            return _open_tensorrt(bundle, flavour, max_batch, notify)
+        except EdgevidError as exc:
+            notify(f"{flavour} is not used: {exc.message}")
+    return None
+
+
+def _open_tensorrt(
+    bundle: Bundle, flavour: Flavour, max_batch: int, notify: Callable[[str], None]
+) -> Engine:
+    from edgevid.engines.tensorrt_engine import open_tensorrt
+
+    return open_tensorrt(bundle, flavour, max_batch, notify)

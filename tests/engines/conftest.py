@@ -12,6 +12,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgevid._version import __version__
+from edgevid.manifest import Artifact, Bundle, Manifest, ModelInfo, dump, sha256_file
+from edgevid.spec import InputSpec, OutputSpec
+
 GraphMaker = Callable[..., Path]
 
 
@@ -74,3 +78,32 @@ def constants_of() -> Callable[[bytes], Counter[tuple[str, int]]]:
         return Counter((kind.decode(), int(size)) for size, kind in line.findall(plan))
 
     return read
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
+    """A real bundle around a `uint8_graph`."""
+
+    def make(name: str = "tiny.edgevid", precision: str = "fp32", **settings: object) -> Bundle:
+        folder = tmp_path / name
+        folder.mkdir()
+        model = uint8_graph(half=precision == "fp16", **settings)  # type: ignore[arg-type]
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        (folder / "labels.txt").write_text("a\nb\nc\nd\ne\n")
+        files = {"model": "model.onnx", "labels": "labels.txt"}
+        manifest = Manifest(
+            edgevid_version=__version__,
+            model=ModelInfo(name="tiny", source_file="tiny.onnx", source_sha256="0" * 64),
+            inputs=(InputSpec(name="frames", layout="NHWC", size=(8, 8)),),
+            outputs=(OutputSpec(name="probs", kind="probabilities"),),
+            clip={},
+            precision=precision,
+            artifacts=tuple(
+                Artifact(path=path, sha256=sha256_file(folder / path), kind=kind)
+                for kind, path in files.items()
+            ),
+        )
+        (folder / "manifest.json").write_bytes(dump(manifest))
+        return Bundle.load(folder)
+
+    return make

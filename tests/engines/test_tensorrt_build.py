@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import onnx
@@ -166,7 +167,7 @@ def test_a_second_build_does_not_repeat_old_errors(tmp_path, make_graph):
 def test_unknown_targets_and_missing_packages(make_graph, monkeypatch):
     with pytest.raises(BuildError, match="tensorrt, tensorrt-rtx"):
         build_plan(make_graph(), "openvino", precision="fp32")  # type: ignore[arg-type]
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt_rtx", None)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgevid\[tensorrt-rtx\]'"):
         build_plan(make_graph(), RTX, precision="fp32")
 

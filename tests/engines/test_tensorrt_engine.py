@@ -1,0 +1,377 @@
+"""The TensorRT engine's own logic on a GPU of NumPy: numbers, memory, plans kept and refused."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from fake_gpu import FakeCuda, FakeTensorRT, answer, plan_bytes
+
+import edgevid.engines
+from edgevid.engines import open_engine, tensorrt_engine
+from edgevid.engines.plans import PlanKey, short_hash
+from edgevid.engines.tensorrt_build import BuiltPlan
+from edgevid.engines.tensorrt_engine import TensorRTEngine, open_tensorrt
+from edgevid.errors import BuildError, EngineError, MissingDependencyError
+from edgevid.manifest import Bundle
+from edgevid.protocols import Engine
+from edgevid.types import TensorInfo
+
+KEY = PlanKey("tensorrt", "10.3.0", "8.7", "fp32", 1, 4, False, "0a1b2c3d")
+
+
+def frames(batch: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"frames": rng.integers(0, 256, (batch, 8, 8, 3), dtype=np.uint8)}
+
+
+def engine_on(cuda: FakeCuda, **plan: object) -> tuple[TensorRTEngine, FakeTensorRT]:
+    trt = FakeTensorRT(cuda)
+    loaded = trt.Runtime(None).deserialize_cuda_engine(plan_bytes(**plan))
+    return TensorRTEngine(trt, cuda, loaded, KEY), trt
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+@pytest.mark.parametrize("batch", [1, 3, 4, 5, 9])
+def test_right_numbers_for_every_batch(batch, integrated):
+    """A launch takes at most 4; larger feeds come back whole and in order."""
+    engine, trt = engine_on(FakeCuda(integrated=integrated))
+    feeds = frames(batch)
+    out = engine.infer(feeds)["probs"]
+    assert out.shape == (batch, 5)
+    np.testing.assert_array_equal(out, answer(feeds["frames"]))
+    launches = [size for call, size in trt.calls if call == "execute"]
+    assert launches == [4] * (batch // 4) + [batch % 4] * (batch % 4 > 0)
+
+
+def test_says_what_it_takes_and_gives():
+    engine, _ = engine_on(FakeCuda())
+    assert isinstance(engine, Engine)
+    assert list(engine.inputs) == [TensorInfo("frames", (None, 8, 8, 3), "uint8")]
+    assert list(engine.outputs) == [TensorInfo("probs", (None, 5), "float32")]
+    assert engine.name == "tensorrt 10.3.0 (fp32, Fake Orin)"
+    assert engine.max_batch == 4
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_memory_is_taken_once_and_given_back(integrated):
+    cuda = FakeCuda(integrated=integrated)
+    engine, _ = engine_on(cuda)
+    taken = sorted(cuda.live)
+    for batch in (1, 4, 2, 7):
+        engine.infer(frames(batch))
+    assert sorted(cuda.live) == taken
+    assert len(taken) == (2 if integrated else 4)
+    assert ("copy_to_device" in cuda.calls) is not integrated
+    engine.close()
+    engine.close()
+    assert cuda.live == {}
+    assert cuda.queues == {}
+    with pytest.raises(EngineError, match="closed"):
+        engine.infer(frames(1))
+
+
+def test_shapes_are_set_only_when_the_batch_changes():
+    engine, trt = engine_on(FakeCuda())
+    trt.calls.clear()
+    for batch in (4, 2, 2, 2, 4):
+        engine.infer(frames(batch))
+    shapes = [shape[0] for call, shape in trt.calls if call == "set_input_shape"]
+    assert shapes == [2, 4]
+
+
+def test_one_launch_in_order():
+    cuda = FakeCuda()
+    engine, _ = engine_on(cuda)
+    cuda.calls.clear()
+    engine.infer(frames(2))
+    assert cuda.calls == ["copy_to_device", "copy_to_host", "sync_stream"]
+
+
+def test_results_belong_to_the_caller():
+    engine, _ = engine_on(FakeCuda(integrated=True))
+    first = engine.infer(frames(2, seed=1))["probs"]
+    kept = first.copy()
+    engine.infer(frames(2, seed=2))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_a_fixed_batch_runs_and_refuses_others():
+    engine, _ = engine_on(FakeCuda(), batch=2, max=2)
+    feeds = frames(2)
+    np.testing.assert_array_equal(engine.infer(feeds)["probs"], answer(feeds["frames"]))
+    with pytest.raises(EngineError, match=r"takes shape \[2, 8, 8, 3\]; fed was \[3, 8, 8, 3\]"):
+        engine.infer(frames(3))
+
+
+def test_feeds_are_checked_before_the_gpu_sees_them():
+    engine, trt = engine_on(FakeCuda())
+    trt.calls.clear()
+    with pytest.raises(EngineError, match="C-contiguous"):
+        engine.infer({"frames": frames(2)["frames"][:, ::-1]})
+    with pytest.raises(EngineError, match="takes dtype uint8; fed was float32"):
+        engine.infer({"frames": np.zeros((1, 8, 8, 3), np.float32)})
+    assert trt.calls == []
+
+
+def test_a_failed_launch_is_an_error():
+    engine, trt = engine_on(FakeCuda())
+    trt.fail_launch = True
+    with pytest.raises(EngineError, match="failed in the graph"):
+        engine.infer(frames(1))
+
+
+def test_no_context_is_an_error():
+    trt = FakeTensorRT(FakeCuda())
+    trt.fail_context = True
+    loaded = trt.Runtime(None).deserialize_cuda_engine(plan_bytes())
+    with pytest.raises(EngineError, match="execution context"):
+        TensorRTEngine(trt, trt.cuda, loaded, KEY)
+
+
+@pytest.mark.parametrize("room", [100, 1000, 1600, 1690])
+def test_too_little_memory_leaves_nothing_behind(room):
+    """Frames take 768 bytes twice, scores 80 twice: each step is refused in turn."""
+    cuda = FakeCuda(room=room)
+    with pytest.raises(EngineError, match="cudaErrorMemoryAllocation"):
+        engine_on(cuda)
+    assert cuda.live == {}
+
+
+def test_outputs_whose_shape_depends_on_data_are_refused():
+    cuda = FakeCuda()
+    with pytest.raises(EngineError, match="'probs' depends on the data"):
+        engine_on(cuda, out=[-1, 5])
+    assert cuda.live == {}
+
+
+# Plans: kept, found, refused.
+
+
+@dataclass
+class Device:
+    """A machine with a fake GPU, a fake TensorRT and a builder that counts."""
+
+    cuda: FakeCuda
+    trt: FakeTensorRT
+    builds: list[tuple[object, ...]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def open(self, bundle: Bundle, max_batch: int = 4) -> TensorRTEngine:
+        return open_tensorrt(bundle, "tensorrt", max_batch, self.told.append)
+
+    def key(self, bundle: Bundle, **changes: object) -> PlanKey:
+        sha = next(a.sha256 for a in bundle.manifest.artifacts if a.kind == "model")
+        return replace(KEY, model_hash=short_hash(sha), **changes)
+
+
+@pytest.fixture
+def device(monkeypatch, tmp_path):
+    cuda = FakeCuda()
+    device = Device(cuda, FakeTensorRT(cuda))
+
+    def build(path, flavour, capability, batch, *, precision, **_rest):
+        device.builds.append((path.name, flavour, capability, batch, precision))
+        key = PlanKey(
+            flavour,
+            device.trt.__version__,
+            capability,
+            precision,
+            batch[0],
+            batch[2],
+            False,
+            short_hash(hashlib.sha256(path.read_bytes()).hexdigest()),
+        )
+        return BuiltPlan(key, plan_bytes(tag=f"built {len(device.builds)}", max=batch[2]))
+
+    monkeypatch.setattr(tensorrt_engine, "load_tensorrt", lambda _flavour: device.trt)
+    monkeypatch.setattr(tensorrt_engine, "open_cuda", lambda: cuda)
+    monkeypatch.setattr(tensorrt_engine, "build_plan", build)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return device
+
+
+def test_builds_once_and_keeps(device, make_bundle):
+    bundle = make_bundle()
+    feeds = frames(3)
+    out = device.open(bundle).infer(feeds)["probs"]
+    np.testing.assert_array_equal(out, answer(feeds["frames"]))
+    assert device.builds == [("model.onnx", "tensorrt", "8.7", (1, 4, 4), "fp32")]
+    assert "Fake Orin" in device.told[0]
+    assert "no kept plan fits" in device.told[0]
+
+    again = Bundle.load(bundle.path)
+    assert again.plan(str(device.key(again))) is not None
+    device.open(again)
+    assert len(device.builds) == 1
+    assert device.trt.deserialized == [plan_bytes(tag="built 1")] * 2
+
+
+def test_a_changed_plan_is_never_deserialised(device, make_bundle):
+    """One byte more than the manifest's hash: rebuilt, and the new one kept in its place."""
+    bundle = make_bundle()
+    path = bundle.add_plan(str(device.key(bundle)), plan_bytes(tag="good"))
+    path.write_bytes(plan_bytes(tag="evil"))
+    device.open(bundle)
+    assert device.trt.deserialized == [plan_bytes(tag="built 1")]
+    assert path.read_bytes() == plan_bytes(tag="built 1")
+    assert Bundle.load(bundle.path).plan(str(device.key(bundle))) == path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "10.3.1"},
+        {"compute_capability": "8.6"},
+        {"precision": "fp16"},
+        {"model_hash": "ffffffff"},
+        {"flavour": "tensorrt-rtx"},
+        {"max_batch": 2},
+    ],
+)
+def test_a_plan_for_something_else_is_never_deserialised(device, make_bundle, change):
+    bundle = make_bundle()
+    other = replace(device.key(bundle), **change)
+    bundle.add_plan(str(other), plan_bytes(tag="foreign"))
+    device.open(bundle)
+    assert device.trt.deserialized == [plan_bytes(tag="built 1")]
+    assert str(other) in device.told[0]
+
+
+def test_a_plan_with_a_key_of_another_kind_is_left_alone(device, make_bundle):
+    bundle = make_bundle()
+    bundle.add_plan("handmade", plan_bytes(tag="foreign"))
+    device.open(bundle)
+    assert device.trt.deserialized == [plan_bytes(tag="built 1")]
+
+
+def test_the_smallest_range_that_serves_is_taken(device, make_bundle):
+    bundle = make_bundle()
+    for largest in (16, 2, 8):
+        key = device.key(bundle, max_batch=largest)
+        bundle.add_plan(str(key), plan_bytes(tag=largest, max=largest))
+    assert device.open(bundle, max_batch=4).max_batch == 8
+    assert device.builds == []
+
+
+def test_a_plan_that_the_library_refuses_is_built_again(device, make_bundle):
+    bundle = make_bundle()
+    bundle.add_plan(str(device.key(bundle)), b"not a plan, though its hash is right")
+    device.open(bundle)
+    assert len(device.builds) == 1
+    assert "does not load (magic tag does not match)" in device.told[0]
+
+
+def test_a_read_only_bundle_keeps_its_plans_in_the_cache(device, make_bundle, tmp_path):
+    bundle = make_bundle()
+    (bundle.path / "engines").write_text("a file where the folder should be")
+    device.open(bundle)
+    kept = list((tmp_path / "cache").rglob("*.plan"))
+    assert [p.name for p in kept] == [f"{device.key(bundle)}.plan"]
+    assert str(kept[0]) in device.told[-1]
+    device.open(bundle)
+    assert len(device.builds) == 1
+
+    kept[0].write_bytes(plan_bytes(tag="evil"))
+    device.open(bundle)
+    assert len(device.builds) == 2
+    assert plan_bytes(tag="evil") not in device.trt.deserialized
+
+
+def test_another_model_does_not_see_the_cached_plan(device, make_bundle):
+    for name, seed in (("one.edgevid", 1), ("two.edgevid", 2)):
+        bundle = make_bundle(name, seed=seed)
+        (bundle.path / "engines").write_text("")
+        device.open(bundle)
+    assert len(device.builds) == 2
+
+
+def test_nowhere_to_keep_it_is_said(device, make_bundle, tmp_path):
+    bundle = make_bundle()
+    (bundle.path / "engines").write_text("")
+    (tmp_path / "cache").write_text("")
+    feeds = frames(1)
+    out = device.open(bundle).infer(feeds)["probs"]
+    np.testing.assert_array_equal(out, answer(feeds["frames"]))
+    assert "will be built again" in device.told[-1]
+
+
+# open_engine: which one, and why.
+
+
+@pytest.fixture
+def gpu(device, monkeypatch):
+    monkeypatch.setattr("edgevid.engines.cuda_memory.open_cuda", lambda: device.cuda)
+    return device
+
+
+@pytest.mark.usefixtures("gpu")
+def test_auto_takes_tensorrt_where_it_works(make_bundle):
+    told: list[str] = []
+    engine = open_engine(make_bundle(), notify=told.append, max_batch=2)
+    assert isinstance(engine, TensorRTEngine)
+    assert engine.max_batch == 2
+    assert told[-1] == "Engine: tensorrt 10.3.0 (fp32, Fake Orin)"
+
+
+def test_auto_without_a_gpu_is_onnxruntime(monkeypatch, make_bundle):
+    def no_gpu():
+        raise EngineError("CUDA: cudaSetDevice failed with cudaErrorNoDevice")
+
+    monkeypatch.setattr("edgevid.engines.cuda_memory.open_cuda", no_gpu)
+    told: list[str] = []
+    engine = open_engine(make_bundle(), notify=told.append, threads=1)
+    assert engine.name.startswith("onnxruntime ")
+    assert told[0] == "No GPU is used: CUDA: cudaSetDevice failed with cudaErrorNoDevice"
+    assert engine.infer(frames(2))["probs"].shape == (2, 5)
+
+
+def test_auto_falls_back_and_says_why(gpu, monkeypatch, make_bundle):
+    """TensorRT is not installed, TensorRT-RTX cannot build the graph."""
+
+    def load(flavour):
+        if flavour == "tensorrt":
+            raise MissingDependencyError("tensorrt", "tensorrt", "the engine tensorrt")
+        return gpu.trt
+
+    def refuse(*_args, **_kwargs):
+        raise BuildError("no kernel for node 'conv'")
+
+    monkeypatch.setattr(tensorrt_engine, "load_tensorrt", load)
+    monkeypatch.setattr(tensorrt_engine, "build_plan", refuse)
+    told: list[str] = []
+    engine = open_engine(make_bundle(), notify=told.append)
+    assert engine.name.startswith("onnxruntime ")
+    text = "\n".join(told)
+    assert "tensorrt is not used: the engine tensorrt needs the package 'tensorrt'" in text
+    assert "tensorrt-rtx is not used: no kernel for node 'conv'" in text
+
+
+@pytest.mark.usefixtures("gpu")
+def test_an_engine_asked_for_by_name_is_never_replaced(monkeypatch, make_bundle):
+    def refuse(*_args, **_kwargs):
+        raise BuildError("no kernel for node 'conv'")
+
+    monkeypatch.setattr(tensorrt_engine, "build_plan", refuse)
+    with pytest.raises(BuildError, match="no kernel"):
+        open_engine(make_bundle(), "tensorrt")
+
+
+def test_unknown_names_and_values(make_bundle):
+    bundle = make_bundle()
+    with pytest.raises(EngineError) as caught:
+        open_engine(bundle, "tensorflow")
+    assert "'tensorflow'" in caught.value.message
+    for name in edgevid.engines.ENGINES:
+        assert name in caught.value.hint
+    with pytest.raises(EngineError, match="max_batch is 0"):
+        open_engine(bundle, max_batch=0)
+
+
+def test_a_missing_package_is_named(monkeypatch, make_bundle):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'edgevid\[tensorrt\]'"):
+        open_engine(make_bundle(), "tensorrt")
