@@ -103,19 +103,18 @@ def check_cuda_bindings(machine: Machine) -> Check:
     python = machine.version("cuda-python") or machine.version("cuda-bindings")
     pycuda = machine.version("pycuda")
     found = [f"cuda-python {python}"] * bool(python) + [f"pycuda {pycuda}"] * bool(pycuda)
+    # A Jetson's driver comes with its CUDA; bindings of a newer major need a newer driver.
+    cuda = read_cuda(machine.root) if is_jetson(machine) else None
+    limit = _release(cuda)[0] + 1 if cuda else None
+    install = f"pip install 'cuda-python<{limit}'" if limit else "pip install 'edgevid[cuda]'"
     if not found:
         if read_gpus(machine):
-            mend = "For TensorRT: pip install 'edgevid[cuda]'"
-            return Check("CUDA bindings", "missing", "neither cuda-python nor pycuda", mend)
+            value = "neither cuda-python nor pycuda"
+            return Check("CUDA bindings", "missing", value, f"For TensorRT: {install}")
         return Check("CUDA bindings", "info", "not installed; of use with an NVIDIA GPU only")
     value = ", ".join(found)
-    cuda = read_cuda(machine.root)
-    if python and not pycuda and cuda and is_jetson(machine):
-        # A Jetson's driver comes with its CUDA; bindings of a newer major need a newer driver.
-        major = _release(cuda)[0]
-        if _release(python)[0] > major:
-            mend = f"pip install 'cuda-python<{major + 1}'"
-            return Check("CUDA bindings", "warning", f"{value} is too new for CUDA {cuda}", mend)
+    if python and not pycuda and limit and _release(python)[0] >= limit:
+        return Check("CUDA bindings", "warning", f"{value} is too new for CUDA {cuda}", install)
     return Check("CUDA bindings", "ok", value)
 
 

@@ -34,9 +34,8 @@ _SECTIONS: dict[str, dict[str, Probe]] = {
         "OpenCV": partial(software.check_import, name="OpenCV"),
         "PyAV": partial(software.check_import, name="PyAV"),
         "CUDA bindings": engines.check_cuda_bindings,
-        "onnx": partial(software.check_optional, name="onnx"),
-        "onnxslim": partial(software.check_optional, name="onnxslim"),
-        "torch": partial(software.check_optional, name="torch"),
+        "converter": software.check_converter,
+        "torch": software.check_torch,
     },
     "engines": {
         "onnxruntime": engines.check_onnxruntime,

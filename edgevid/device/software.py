@@ -20,11 +20,7 @@ _REQUIRED = {
     ),
     "PyAV": ("av", ("av",), "video files and streams"),
 }
-_OPTIONAL = {
-    "onnx": ("onnx", "convert", "converting models"),
-    "onnxslim": ("onnxslim", "convert", "converting models"),
-    "torch": ("torch", "torch", "converting PyTorch models"),
-}
+_CONVERTER = ("onnx", "onnxslim")
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "mpeg4")
 _PLUGINS = {"nvarguscamerasrc": "CSI cameras", "nvvideo4linux2": "hardware decoding"}
 
@@ -81,14 +77,25 @@ def _mend_import(reason: str, distribution: str) -> str:
     return f"pip install --force-reinstall {distribution}"
 
 
-def check_optional(machine: Machine, name: str) -> Check:
-    """An optional package, looked up without importing it."""
-    distribution, extra, purpose = _OPTIONAL[name]
-    version = machine.version(distribution)
+def check_converter(machine: Machine) -> Check:
+    """The packages that `edgevid convert` needs, looked up without importing them."""
+    versions = {name: machine.version(name) for name in _CONVERTER}
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    lacking = ", ".join(name for name, version in versions.items() if not version)
+    if lacking:
+        value = f"{found}; not installed: {lacking}" if found else f"not installed: {lacking}"
+        mend = "To convert models: pip install 'edgevid[convert]'"
+        return Check("converter", "missing", value, mend)
+    return Check("converter", "ok", found)
+
+
+def check_torch(machine: Machine) -> Check:
+    """PyTorch, which only the conversion of PyTorch models needs."""
+    version = machine.version("torch")
     if version is not None:
-        return Check(name, "ok", version)
-    mend = f"For {purpose}: pip install 'edgevid[{extra}]'"
-    return Check(name, "missing", "not installed", mend)
+        return Check("torch", "ok", version)
+    mend = "To convert PyTorch models: pip install 'edgevid[torch]'"
+    return Check("torch", "info", "not installed", mend)
 
 
 def check_decoders(machine: Machine) -> Check:

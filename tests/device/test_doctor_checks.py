@@ -77,7 +77,7 @@ def test_a_pc_without_a_gpu_lacks_nothing(machine):
     assert report.usable_engines == ("onnxruntime",)
     assert report.blocking == ()
     gaps = {c.name for c in report.checks if c.state in ("missing", "warning")}
-    assert gaps == {"onnx", "onnxslim", "torch"}
+    assert gaps == {"converter"}
     assert check(report, "cameras").value == "/dev/video0 Integrated Camera: Integrated C"
     assert check(report, "cores").value == "5 usable"
 
@@ -122,7 +122,17 @@ def test_tensorrt_versions_that_do_not_go_together(machine, packages, state, val
 def test_cuda_bindings_newer_than_the_jetsons_cuda(machine):
     bindings = check(diagnose(machine(NANO, {"cuda-python": "13.0.1"})), "CUDA bindings")
     assert bindings.state == "warning"
+    assert bindings.value == "cuda-python 13.0.1 is too new for CUDA 12.6.2"
     assert bindings.mend == "pip install 'cuda-python<13'"
+    absent = check(diagnose(machine(NANO)), "CUDA bindings")
+    assert (absent.state, absent.mend) == ("missing", "For TensorRT: pip install 'cuda-python<13'")
+
+
+def test_the_converters_packages_are_one_check(machine):
+    half = check(diagnose(machine(PC, {"onnx": "1.17.0"})), "converter")
+    assert (half.state, half.value) == ("missing", "onnx 1.17.0; not installed: onnxslim")
+    whole = check(diagnose(machine(PC, {"onnx": "1.17.0", "onnxslim": "0.1.98"})), "converter")
+    assert whole == Check("converter", "ok", "onnx 1.17.0, onnxslim 0.1.98")
 
 
 def test_a_gpu_too_old_for_tensorrt(machine):
