@@ -11,6 +11,7 @@ with the first error.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
@@ -52,7 +53,6 @@ class Stream(Iterator[Prediction]):
     ) -> None:
         self.summary = Summary()
         self.summary.engine = engine.name
-        self._engine = engine
         self._left = max_clips
         capacity = _INBOX_CAPACITY_WITH_FRAMES if job.want_frames else _INBOX_CAPACITY
         self._inbox = Inbox(max(capacity, job.clip.num_frames), len(lanes))
@@ -64,9 +64,13 @@ class Stream(Iterator[Prediction]):
         self._inference = Inference(
             engine, labels, job, single, new_smoother, self._inbox, self._outbox, self.summary
         )
-        self._worker = threading.Thread(target=self._infer, name="edgevid-inference", daemon=True)
+        # The threads must not hold the stream itself: one that is dropped half-way, or still
+        # open when the interpreter exits, is then closed by its finalizer.
+        self._threads = [*self._captures, self._inference_thread()]
         self._started = False
-        self._closed = False
+        self._close = weakref.finalize(
+            self, _close, self._inbox, self._outbox, self._threads, engine
+        )
 
     def __iter__(self) -> Stream:
         return self
@@ -99,17 +103,10 @@ class Stream(Iterator[Prediction]):
 
     def close(self) -> None:
         """Stop the threads, close sources and engine. Safe to call twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._inbox.close()
-        self._outbox.close()
-        if self._started:
-            for thread in (*self._captures, self._worker):
-                thread.join(_JOIN_S)
-        self._account_for_unread()
-        self.summary.finish()
-        self._engine.close()
+        if self._close.alive:
+            self._close()
+            self._account_for_unread()
+            self.summary.finish()
 
     def __enter__(self) -> Stream:
         return self
@@ -120,9 +117,14 @@ class Stream(Iterator[Prediction]):
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            self._worker.start()
-            for capture in self._captures:
-                capture.start()
+            for thread in self._threads:
+                thread.start()
+
+    def _inference_thread(self) -> threading.Thread:
+        arguments = (self._inference, self._captures, self._inbox, self._outbox)
+        return threading.Thread(
+            target=_infer, args=arguments, name="edgevid-inference", daemon=True
+        )
 
     def _account_for_unread(self) -> None:
         """Count what was read of sources whose end nobody saw, because the caller stopped."""
@@ -131,13 +133,31 @@ class Stream(Iterator[Prediction]):
                 if self.summary.is_open(message.source_id):
                     self.summary.source_ended(message, self._inbox.dropped(number))
 
-    def _infer(self) -> None:
-        try:
-            self._inference.run()
-            crashes = [c.crash for c in self._captures if c.crash is not None]
-            self._outbox.finish(crashes[0] if crashes else None)
-        except Closed:
-            self._outbox.finish()
-        except BaseException as exc:
-            self._outbox.finish(exc)
-            self._inbox.close()
+
+def _infer(
+    inference: Inference,
+    captures: Sequence[CaptureThread],
+    inbox: Inbox,
+    outbox: Outbox[Result],
+) -> None:
+    """What the inference thread does; its error goes to the caller."""
+    try:
+        inference.run()
+        crashes = [c.crash for c in captures if c.crash is not None]
+        outbox.finish(crashes[0] if crashes else None)
+    except Closed:
+        outbox.finish()
+    except BaseException as exc:
+        outbox.finish(exc)
+        inbox.close()
+
+
+def _close(
+    inbox: Inbox, outbox: Outbox[Result], threads: Sequence[threading.Thread], engine: Engine
+) -> None:
+    inbox.close()
+    outbox.close()
+    for thread in threads:
+        if thread.is_alive():
+            thread.join(_JOIN_S)
+    engine.close()

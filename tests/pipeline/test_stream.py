@@ -1,3 +1,4 @@
+import gc
 import threading
 import time
 
@@ -165,6 +166,14 @@ def test_stopping_early_ends_every_thread_and_still_counts(numbered, newest):
     (entry,) = stream.summary.sources
     assert 8 <= entry.frames_read < 1000
     assert entry.frames_read == entry.frames_used + entry.frames_skipped + entry.frames_dropped
+
+
+def test_a_stream_that_is_dropped_half_way_closes_itself(numbered, newest):
+    engine = newest()
+    next(Stream(engine, LABELS, [named(numbered(evenly(100_000)))], job()))
+    gc.collect()
+    assert engine.closed
+    assert not [t for t in threading.enumerate() if t.name.startswith("edgevid-")]
 
 
 def test_duration_stops_at_the_source_own_time(numbered, newest):
