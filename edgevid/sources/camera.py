@@ -174,7 +174,7 @@ def open_pipeline(uri: str) -> CaptureSource:
             f"the GStreamer pipeline {shown!r} has no appsink",
             "End it with: ! videoconvert ! video/x-raw,format=BGR ! appsink",
         )
-    if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise SourceError(
             "this OpenCV was built without GStreamer, as all from pip are",
             "Use JetPack's own: pip uninstall opencv-python, apt install python3-opencv; "

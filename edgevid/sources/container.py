@@ -161,15 +161,15 @@ class ContainerSource:
         )
 
     def _notes(self) -> Iterator[str]:
-        if self._finished and self._claimed and self._decoder.lost:
-            yield f"the header claims {self._claimed} frames, {self._frames_read} decoded"
+        if self._finished and self._decoder.lost:
+            if self._claimed:
+                yield f"the header claims {self._claimed} frames, {self._frames_read} decoded"
+            else:
+                yield f"{self._frames_read} frames decoded, {self._decoder.lost} are lost"
         if self._decoder.damaged:
-            yield f"{self._decoder.damaged} damaged frames were left out"
+            yield f"damaged frames, left out: {self._decoder.damaged}"
         if self._timeline.repaired:
-            yield (
-                f"{self._timeline.repaired} timestamps were missing or ran backwards "
-                "and were replaced"
-            )
+            yield f"timestamps missing or backward, replaced: {self._timeline.repaired}"
         yield from self._decoder.notes
 
     def read(self, want: WantFrame = every_frame) -> Frame | None:

@@ -11,15 +11,18 @@ MAX_FRAMES_WITHOUT_KEY = 300
 """After so many damaged frames a stream has healed by intra refresh, without a key frame."""
 
 _HEADER_TELLS_DURATION = ("mov", "matroska", "avi")
-_ONE_PACKET_A_FRAME = ("h264", "hevc")
+
+# Bytes from which a packet of this codec must give a picture. Of others nothing can be said:
+# VP8 has hidden frames. MPEG-4's "not coded" frames are a header of a few bytes.
+_PICTURE_PACKET_SIZE = {"h264": 1, "hevc": 1, "mpeg4": 21}
 
 
 class StreamDecoder:
     """The pictures of one stream, in order of presentation.
 
-    A packet that the decoder refuses is skipped, and so is every picture from there to the
-    next key frame: they are predicted from one that is missing, and a model must not see
-    them. What is left out so is counted in `damaged`.
+    A packet that the decoder refuses is skipped, and so is every picture it gives from there
+    to the next key frame: they are predicted from one that is missing, and a model must not
+    see them. What is left out so is counted in `damaged`.
 
     Args:
         container: An open `av.container.InputContainer`.
@@ -40,6 +43,7 @@ class StreamDecoder:
         self._fps = fps
         self._resilient = resilient
         self._awaits_key = False
+        self._damaged_pts: int | None = None
         self._dropped_in_a_row = 0
         self._packets = 0
         self._pictures = 0
@@ -61,10 +65,11 @@ class StreamDecoder:
         Raises:
             av.FFmpegError: The container cannot be read on, and `resilient` is False.
         """
+        smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
         for packet in self._demux():
             self._note_end(packet)
             if packet.stream.index == self._stream.index:
-                self._packets += packet.size > 0 and not packet.is_discard
+                self._packets += packet.size >= smallest and not packet.is_discard
                 yield from self._decode(packet)
         self._missing = self._count_missing()
 
@@ -82,7 +87,7 @@ class StreamDecoder:
         except av.FFmpegError:
             self.damaged += 1
             self._pictures += 1
-            self._awaits_key = True
+            self._await_key(packet.pts)
             return
         for picture in pictures:
             self._pictures += 1
@@ -92,13 +97,23 @@ class StreamDecoder:
             else:
                 self.damaged += 1
 
+    def _await_key(self, damaged_pts: int | None) -> None:
+        self._awaits_key = True
+        self._damaged_pts = damaged_pts
+
     def _is_sound(self, picture: av.VideoFrame) -> bool:
         if picture.is_corrupt:
-            self._awaits_key = True
-        elif picture.key_frame or self._dropped_in_a_row >= MAX_FRAMES_WITHOUT_KEY:
+            self._await_key(picture.pts)
+        elif self._heals(picture) or self._dropped_in_a_row >= MAX_FRAMES_WITHOUT_KEY:
             self._awaits_key = False
         self._dropped_in_a_row = self._dropped_in_a_row + 1 if self._awaits_key else 0
         return not self._awaits_key
+
+    def _heals(self, picture: av.VideoFrame) -> bool:
+        """True for a key frame after the damage, not one that waited for its turn before it."""
+        if not picture.key_frame or picture.pts is None or self._damaged_pts is None:
+            return bool(picture.key_frame)
+        return bool(picture.pts > self._damaged_pts)
 
     def _note_end(self, packet: Any) -> None:
         if packet.pts is None or packet.time_base is None:
@@ -111,9 +126,8 @@ class StreamDecoder:
     def _count_missing(self) -> int:
         """Frames that left no trace in the decoder: dropped silently, or cut off the file."""
         missing = self._cut_off()
-        # VP8's hidden frames and MPEG-4's "not coded" ones are packets without a picture by
-        # right, and so is the second field of an interlaced one.
-        if self._stream.codec_context.name in _ONE_PACKET_A_FRAME and not self._interlaced:
+        # The second field of an interlaced picture may be a packet of its own.
+        if self._stream.codec_context.name in _PICTURE_PACKET_SIZE and not self._interlaced:
             missing += max(0, self._packets - self._pictures)
         return missing
 

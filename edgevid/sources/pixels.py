@@ -16,12 +16,22 @@ _UPRIGHT = {
 }
 """Counter-clockwise degrees, as FFmpeg's display matrix has them, to OpenCV's turn."""
 
+_COLORSPACES = {1: 1, 4: 4, 7: 7, 9: 9, 10: 9}
+"""FFmpeg's AVCOL_SPC_* of a frame to the scaler's SWS_CS_*: BT.709, FCC, SMPTE 240M, BT.2020."""
+
+_BT601 = 5
+"""SWS_CS_ITU601, the scaler's default, for the frames that name no other."""
+
+_FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG: BGR is always 0 to 255."""
+
 
 class BgrConverter:
     """Converts the frames of one stream; holds the scaler's tables between frames.
 
-    Pixels equal those of `cv2.VideoCapture`, which uses the same library with the same
-    (bicubic) flag. Quarter turns of the display matrix are applied, other angles are not.
+    Pixels equal those of `cv2.VideoCapture` of OpenCV 5, which uses the same library with
+    the same (bicubic) flag. Quarter turns of the display matrix are applied, other angles
+    are not.
     """
 
     def __init__(self) -> None:
@@ -38,8 +48,16 @@ class BgrConverter:
 
     def _reformat(self, frame: av.VideoFrame) -> av.VideoFrame:
         try:
+            # Colour space and range are spelt out: PyAV before 17 takes BT.601 for all.
             return self._reformatter.reformat(
-                frame, format="bgr24", interpolation="BICUBIC", **self._options
+                frame,
+                format="bgr24",
+                interpolation="BICUBIC",
+                src_colorspace=_COLORSPACES.get(frame.colorspace, _BT601),
+                dst_colorspace=_BT601,
+                src_color_range=frame.color_range,
+                dst_color_range=_FULL_RANGE,
+                **self._options,
             )
         except TypeError:
             if not self._options:

@@ -18,7 +18,8 @@ class Timeline:
 
     Args:
         nominal_fps: Frames a second; only used to replace stamps.
-        by_dts: Take the decoding stamps: for containers that hold no others.
+        by_dts: Take the decoding stamps, for containers of constant frame rate that hold no
+            others (AVI); the decoder gives none for the last few frames, which is no fault.
 
     Attributes:
         repaired: Frames whose presentation stamp was missing or ran backwards.
@@ -48,13 +49,12 @@ class Timeline:
         return time_s
 
     def _choose(self, pts_s: float | None, dts_s: float | None) -> float | None:
-        first, second = (dts_s, pts_s) if self._by_dts else (pts_s, dts_s)
-        return second if first is None else first
+        return dts_s if self._by_dts or pts_s is None else pts_s
 
     def _on_own_clock(self, stamp_s: float | None, expected_s: float) -> tuple[float, bool]:
         """The time from the first frame, and whether the stamp had to be replaced."""
         if stamp_s is None:
-            return expected_s, True
+            return expected_s, not self._by_dts
         if self._origin_s is None:
             self._origin_s = stamp_s - expected_s
             return expected_s, False
