@@ -10,7 +10,6 @@ from pydantic import Field
 from edgevid.convert.journal import Journal
 from edgevid.convert.load import Model
 from edgevid.convert.spec_file import UserSpec
-from edgevid.convert.spec_infer import show
 from edgevid.errors import ModelError, SpecError
 from edgevid.spec import OutputKind, OutputSpec, Strict, parse
 from edgevid.types import Array

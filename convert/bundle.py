@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def check_target(out: Path, force: bool) -> None:
+def check_out(out: Path, force: bool) -> None:
     """Refuse early what could not be written in the end.
 
     Raises:
@@ -83,7 +83,7 @@ def staged(out: Path, force: bool) -> Iterator[Staging]:
     Raises:
         OutputError: `out` may not be replaced, or cannot be written (permission, full disk).
     """
-    check_target(out, force)
+    check_out(out, force)
     folder: Path | None = None
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -103,7 +103,7 @@ def staged(out: Path, force: bool) -> Iterator[Staging]:
 
 
 def _put_in_place(folder: Path, out: Path, force: bool) -> None:
-    check_target(out, force)
+    check_out(out, force)
     if not out.exists():
         os.rename(folder, out)
     else:

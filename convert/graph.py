@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevid.spec import ClipSpec, InputSpec, OutputSpec
+from edgevid.spec import InputSpec, OutputSpec, Spec
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -27,25 +27,18 @@ if TYPE_CHECKING:
 
 SCORES = "scores"
 BATCH = "batch"
+PREFIX = "edgevid/"
+"""Names of the nodes that are added begin so."""
 
 _CHANNELS_FIRST = {"NHWC": "NCHW", "NTHWC": "NTCHW"}
 
 
-def bake(
-    model: ModelProto,
-    clip: ClipSpec,
-    inputs: tuple[InputSpec, ...],
-    output: OutputSpec,
-    num_classes: int,
-) -> ModelProto:
+def bake(model: ModelProto, contract: Spec) -> ModelProto:
     """A graph from uint8 BGR frames to scores, with a dynamic batch; `model` is left as it is.
 
     Args:
-        model: Takes `inputs` in their own layouts and float ranges.
-        clip: Says how many frames the inputs have.
-        inputs: One for each input of the graph.
-        output: The one that is kept; it becomes `scores`.
-        num_classes: C.
+        model: Takes the inputs in their own layouts and float ranges.
+        contract: Describes every input, and the one output that is kept; it becomes `scores`.
 
     Returns:
         Inputs of the same names, `(N, T, H, W, 3)` or `(N, H, W, 3)` uint8 BGR; one output
@@ -56,9 +49,9 @@ def bake(
     baked = onnx.ModelProto()
     baked.CopyFrom(model)
     graph = _Editor(baked)
-    for spec in inputs:
-        graph.bake_input(spec, clip.num_frames // spec.every)
-    graph.bake_output(output, num_classes)
+    for spec in contract.inputs:
+        graph.bake_input(spec, contract.clip.num_frames // spec.every)
+    graph.bake_output(contract.outputs[0], len(contract.labels))
     # Shapes recorded for a fixed batch would contradict the new inputs.
     del baked.graph.value_info[:]
     return baked
@@ -69,7 +62,7 @@ class _Editor:
 
     def __init__(self, model: ModelProto) -> None:
         self._graph: GraphProto = model.graph
-        self._taken = set(_all_names(model.graph))
+        self._taken = set(all_names(model.graph))
 
     def bake_input(self, spec: InputSpec, num_frames: int) -> None:
         from onnx import TensorProto, helper
@@ -149,7 +142,7 @@ class _Editor:
         nodes: list[NodeProto] = []
         current = start
         for i, (op, constants, attributes) in enumerate(chain):
-            name = self._unique(f"edgevid/{start}/{op}")
+            name = self._unique(f"{PREFIX}{start}/{op}")
             operands = [current]
             for constant in constants:
                 operands.append(self._unique(f"{name}/constant"))
@@ -173,21 +166,22 @@ def affine(spec: InputSpec) -> tuple[Array, Array]:
     return (spec.scale / std).astype(np.float32), (-mean / std).astype(np.float32)
 
 
-def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The nested graphs of an If, Loop or Scan."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
 
 
-def _all_names(graph: GraphProto) -> Iterator[str]:
+def all_names(graph: GraphProto) -> Iterator[str]:
     """Every tensor and node name, those of nested graphs too."""
     for value in (*graph.input, *graph.output, *graph.initializer):
         yield value.name
     for node in graph.node:
         yield from (node.name, *node.input, *node.output)
-        for inner in _subgraphs(node):
-            yield from _all_names(inner)
+        for inner in subgraphs(node):
+            yield from all_names(inner)
 
 
 def _rename(graph: GraphProto, old: str, new: str) -> None:
@@ -200,7 +194,7 @@ def _rename(graph: GraphProto, old: str, new: str) -> None:
             for i, name in enumerate(names):
                 if name == old:
                     names[i] = new
-        for inner in _subgraphs(node):
+        for inner in subgraphs(node):
             for value in inner.output:
                 if value.name == old:
                     value.name = new

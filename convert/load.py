@@ -101,14 +101,14 @@ def _check_file(path: Path) -> None:
 
 def _read(path: Path) -> ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         proto = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, UnicodeDecodeError, ValueError):
-        proto = onnx.ModelProto()
     except OSError as exc:
         raise ModelError(f"{path} cannot be read: {exc.strerror or exc}") from None
+    # Protobuf's errors share no base below Exception, and their module has no types.
+    except Exception:
+        proto = onnx.ModelProto()
     # Arbitrary bytes now and then parse as an empty message.
     if not proto.graph.node or not proto.opset_import:
         raise ModelError(
@@ -173,7 +173,7 @@ def _check(proto: ModelProto, path: Path) -> None:
     except onnx.checker.ValidationError as exc:
         # Operators of other domains are ONNX Runtime's to judge.
         if "No Op registered" not in str(exc) and "No opset import" not in str(exc):
-            reason = str(exc).strip().splitlines()[0]
+            reason = str(exc).strip().splitlines()[0].rstrip(". ")
             raise ModelError(
                 f"{path} is not a valid ONNX model: {reason}", "Export it again"
             ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.manifest import Parity, Precision
-from edgevid.spec import Strict
+from edgevid.spec import Spec, Strict
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -71,8 +71,8 @@ class Report(Strict):
     parity: Parity
     original: GraphReport
     converted: GraphReport
-    fp32_nodes: dict[str, str] = {}
-    plans: tuple[PlanReport, ...] = ()
+    fp32_nodes: dict[str, str]
+    plans: tuple[PlanReport, ...]
 
 
 def describe(model: ModelProto, file: Path) -> GraphReport:
@@ -83,3 +83,14 @@ def describe(model: ModelProto, file: Path) -> GraphReport:
         operators=dict(operators.most_common()),
         megabytes=round(file.stat().st_size / 1e6, 3),
     )
+
+
+def describe_contract(spec: Spec) -> str:
+    """A contract in a few words: "takes clip (NTCHW, 20 x 128x128), gives 5 classes"."""
+    inputs = []
+    for tensor in spec.inputs:
+        frames = f"{spec.clip.num_frames // tensor.every} x " if tensor.is_clip else ""
+        height, width = tensor.size
+        inputs.append(f"{tensor.name} ({tensor.layout}, {frames}{width}x{height})")
+    output = spec.outputs[0]
+    return f"takes {', '.join(inputs)}, gives {output.kind} of {len(spec.labels)} classes"

@@ -22,6 +22,7 @@ def simplify(model: ModelProto, journal: Journal) -> ModelProto:
         slim = onnxslim.slim(before)
         reason = _changed(model, slim)
         if reason is None:
+            _restore_dimensions(model, slim)
             Session(slim)
     # The simplifier runs many rewrites, any of which may trip over an unusual graph.
     except Exception as exc:
@@ -42,7 +43,16 @@ def _changed(model: ModelProto, slim: ModelProto) -> str | None:
     return None
 
 
-def _signature(value: ValueInfoProto) -> tuple[str, int, tuple[int | str, ...]]:
+def _signature(value: ValueInfoProto) -> tuple[str, int, int]:
     tensor = value.type.tensor_type
-    dims = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
-    return value.name, tensor.elem_type, dims
+    return value.name, tensor.elem_type, len(tensor.shape.dim)
+
+
+def _restore_dimensions(model: ModelProto, slim: ModelProto) -> None:
+    """The simplifier writes a fixed batch where it finds one inside; whether that is so is
+    tried out later."""
+    for side in ("input", "output"):
+        values = getattr(slim.graph, side)
+        del values[:]
+        values.extend(getattr(model.graph, side))
+    del slim.graph.value_info[:]

@@ -44,13 +44,11 @@ class Pictures(Strict):
 
 
 def infer_inputs(model: Model, user: UserSpec, journal: Journal) -> Pictures:
-    """The clip and input contract of `model`.
+    """The clip and input contract of a model that `check_inputs` lets pass.
 
     Raises:
-        ModelError: An input is not a picture or a clip of pictures.
         SpecError: A shape has two readings, or the spec contradicts the shapes.
     """
-    _check_inputs(model)
     known = [t.name for t in model.inputs]
     tables = [user.input_table(t.name, known) for t in model.inputs]
     for tensor, table in zip(model.inputs, tables, strict=True):
@@ -67,15 +65,11 @@ def infer_inputs(model: Model, user: UserSpec, journal: Journal) -> Pictures:
     pictures: Pictures = parse(Pictures, {"clip": clip, "inputs": inputs}, user.where)
     for tensor, spec in zip(model.inputs, pictures.inputs, strict=True):
         _check_against_shape(tensor, spec, pictures.clip, user.where)
-        height, width = spec.size
-        journal.step(
-            f"Input {spec.name!r}: {spec.layout}, {pictures.clip.num_frames // spec.every} "
-            f"frame(s) of {height}x{width}"
-        )
     return pictures
 
 
-def _check_inputs(model: Model) -> None:
+def check_inputs(model: Model) -> None:
+    """Raise ModelError where an input of `model` is not a picture or a clip of pictures."""
     pictures = [t for t in model.inputs if len(t.shape) in _LAYOUTS and _readings(t)]
     others = [t for t in model.inputs if t not in pictures]
     if pictures and others:

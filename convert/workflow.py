@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 from edgevid._version import __version__
 from edgevid.convert.answers import choose_output, infer_kind
 from edgevid.convert.batch import has_dynamic_batch, settle_batch
-from edgevid.convert.bundle import Staging, check_target, staged
+from edgevid.convert.build_trt import Target, add_plans, check_target
+from edgevid.convert.bundle import Staging, check_out, staged
 from edgevid.convert.frames import collect
 from edgevid.convert.graph import bake
 from edgevid.convert.journal import Journal, Listener, silent
 from edgevid.convert.labels import class_labels
 from edgevid.convert.load import Model, load
 from edgevid.convert.parity import activate, compare, original_scores, require_parity
-from edgevid.convert.report import Report, describe
+from edgevid.convert.precision import convert_to_fp16
+from edgevid.convert.report import PlanReport, Report, describe, describe_contract
 from edgevid.convert.session import Session
 from edgevid.convert.simplify import simplify
 from edgevid.convert.spec_file import UserSpec, read_spec
-from edgevid.convert.spec_infer import infer_inputs
+from edgevid.convert.spec_infer import check_inputs, infer_inputs
 from edgevid.errors import MissingDependencyError
 from edgevid.manifest import MANIFEST_NAME, Manifest, ModelInfo, Parity, Precision, dump
 from edgevid.spec import Spec
@@ -46,11 +48,13 @@ class ConversionResult:
 
 @dataclass(frozen=True)
 class _Converted:
-    """A graph that was checked, and its contract."""
+    """A graph that was checked, its contract, and the FP32 graph that it comes from."""
 
     graph: ModelProto
+    reference: ModelProto
     spec: Spec
     parity: Parity
+    fp32_nodes: dict[str, str]
 
 
 def convert(
@@ -61,7 +65,10 @@ def convert(
     labels: Path | None = None,
     preset: str | None = None,
     precision: Precision = "fp32",
+    target: Target = "auto",
+    compute_capabilities: Sequence[str] = (),
     frames: Sequence[Path] = (),
+    reference: bool = True,
     force: bool = False,
     progress: Listener = silent,
 ) -> ConversionResult:
@@ -75,7 +82,11 @@ def convert(
         labels: A file with one label a line.
         preset: Name of the preprocessing (`edgevid.presets.NAMES`).
         precision: Of the converted graph.
+        target: Which TensorRT engines to build: `onnx` none, `auto` what this machine can use.
+        compute_capabilities: GPUs to build for, such as "8.6" (TensorRT-RTX only); default:
+            the one here.
         frames: More videos to compare the graphs on, beside the clip that ships with edgevid.
+        reference: Keep the FP32 graph beside an FP16 one, for later checks.
         force: Replace an existing bundle.
         progress: Called with each step, assumption and note as a sentence.
 
@@ -83,56 +94,72 @@ def convert(
         ModelError: The model cannot be read, or its interface is not supported.
         SpecError: The spec is wrong, or says too little.
         ParityError: The converted graph does not answer like the model.
+        BuildError: An engine that was asked for cannot be built.
         OutputError: `out` cannot be written; nothing is left behind.
-        MissingDependencyError: The extra `convert` is not installed.
+        MissingDependencyError: The extra `convert`, or the target's package, is not installed.
     """
-    _require_packages()
-    out = Path(f"{model.stem}.edgevid") if out is None else out
-    check_target(out, force)
+    require_packages()
+    model = Path(model)
+    out = Path(f"{model.stem}.edgevid") if out is None else Path(out)
+    check_out(out, force)
+    check_target(target, compute_capabilities)
     journal = Journal(progress)
     user = read_spec(spec, labels=labels, preset=preset)
-    journal.step(f"Reading {model}")
     original = load(model, journal)
-    converted = _convert_graph(original, user, frames, journal)
+    converted = _convert_graph(original, user, precision, frames, journal)
     with staged(out, force) as staging:
-        report = _fill(staging, original, converted, precision, journal)
+        file = staging.add_model("model.onnx", converted.graph, "model")
+        if reference and precision != "fp32":
+            staging.add_model("reference.onnx", converted.reference, "reference")
+        plans = add_plans(staging, file, target, compute_capabilities, precision, journal)
+        report = _report(original, converted, precision, file, plans, journal)
+        _finish(staging, original, converted, report)
     return ConversionResult(out, report)
 
 
 def _convert_graph(
-    original: Model, user: UserSpec, frames: Sequence[Path], journal: Journal
+    original: Model,
+    user: UserSpec,
+    precision: Precision,
+    frames: Sequence[Path],
+    journal: Journal,
 ) -> _Converted:
-    pictures = infer_inputs(original, user, journal)
+    check_inputs(original)
     output_name = choose_output(original, user)
+    pictures = infer_inputs(original, user, journal)
     windows, frames_from = collect(pictures, frames)
-    journal.step(f"Running the original on {frames_from}")
     raw = original_scores(original, pictures.inputs, output_name, windows)
     output = infer_kind(original, output_name, raw, user, journal)
     labels = class_labels(user, raw.shape[1], journal)
+    spec = Spec(labels=labels, clip=pictures.clip, inputs=pictures.inputs, outputs=(output,))
+    journal.step(f"{original.path.name} {describe_contract(spec)}")
 
     journal.step("Baking preprocessing into the graph")
-    baked = bake(original.proto, pictures.clip, pictures.inputs, output, raw.shape[1])
-    graph = settle_batch(simplify(baked, journal), windows, journal)
-
-    journal.step("Comparing the new graph with the original")
+    baked = bake(original.proto, spec)
+    reference = settle_batch(simplify(baked, journal), windows, journal)
+    journal.step("Comparing with the original")
     expected = activate(raw, output.kind)
-    parity = compare(Session(graph), expected, windows, frames_from)
+    parity = compare(Session(reference), expected, windows, frames_from)
     require_parity(parity, "fp32")
-    spec = Spec(labels=labels, clip=pictures.clip, inputs=pictures.inputs, outputs=(output,))
-    return _Converted(graph, spec, parity)
+    if precision == "fp32":
+        return _Converted(reference, reference, spec, parity, {})
+
+    journal.step("Converting to FP16")
+    graph, fp32_nodes = convert_to_fp16(reference, windows)
+    parity = compare(Session(graph), expected, windows, frames_from)
+    require_parity(parity, precision)
+    return _Converted(graph, reference, spec, parity, fp32_nodes)
 
 
-def _fill(
-    staging: Staging,
+def _report(
     original: Model,
     converted: _Converted,
     precision: Precision,
+    file: Path,
+    plans: tuple[PlanReport, ...],
     journal: Journal,
 ) -> Report:
-    """Write every file of the bundle, the manifest last."""
-    file = staging.add_model("model.onnx", converted.graph, "model")
-    staging.add("labels.txt", ("\n".join(converted.spec.labels) + "\n").encode(), "labels")
-    report = Report(
+    return Report(
         edgevid_version=__version__,
         model=original.path.name,
         precision=precision,
@@ -142,7 +169,15 @@ def _fill(
         parity=converted.parity,
         original=describe(original.proto, original.path),
         converted=describe(converted.graph, file),
+        fp32_nodes=converted.fp32_nodes,
+        plans=plans,
     )
+
+
+def _finish(staging: Staging, original: Model, converted: _Converted, report: Report) -> None:
+    """Write labels and report, and last the manifest, which lists every file."""
+    spec = converted.spec
+    staging.add("labels.txt", ("\n".join(spec.labels) + "\n").encode(), "labels")
     staging.add("report.json", (report.model_dump_json(indent=2) + "\n").encode(), "report")
     manifest = Manifest(
         edgevid_version=__version__,
@@ -151,19 +186,18 @@ def _fill(
             source_file=original.path.name,
             source_sha256=original.sha256,
         ),
-        clip=converted.spec.clip,
-        inputs=converted.spec.inputs,
-        outputs=converted.spec.outputs,
-        precision=precision,
-        assumptions=tuple(journal.assumptions),
-        parity=converted.parity,
+        clip=spec.clip,
+        inputs=spec.inputs,
+        outputs=spec.outputs,
+        precision=report.precision,
+        assumptions=report.assumptions,
+        parity=report.parity,
         artifacts=tuple(staging.artifacts),
     )
     staging.write(MANIFEST_NAME, dump(manifest))
-    return report
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
     for package in ("onnx", "onnxslim"):
         try:
             importlib.import_module(package)

@@ -1,0 +1,126 @@
+"""FP16, with the nodes that do not bear it kept in FP32; which ones, real frames decide.
+
+A node stays in FP32 where
+
+- it prepares the frames, or makes the scores from the last layer on;
+- one of its activations exceeds `MAX_ACTIVATION` in magnitude on real frames: FP16 ends at
+  65504, and has steps of 0.25 already from 256 on;
+- its weights reach beyond FP16's range, or all lie below its smallest normal number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevid.convert.frames import Window
+from edgevid.convert.graph import PREFIX, SCORES
+from edgevid.convert.half import is_float_weight, name_nodes, to_half
+from edgevid.convert.session import Session
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+MAX_ACTIVATION = 512.0
+
+_LARGEST = float(np.finfo(np.float16).max)
+_SMALLEST = float(np.finfo(np.float16).tiny)
+_ACTIVATIONS = ("Softmax", "Sigmoid")
+
+
+def convert_to_fp16(
+    model: ModelProto, windows: Sequence[Window]
+) -> tuple[ModelProto, dict[str, str]]:
+    """A copy in FP16, and the nodes that stayed in FP32 by name, with the reason.
+
+    Args:
+        model: From uint8 frames to float32 `scores`.
+        windows: Real frames to take ranges from.
+    """
+    named = name_nodes(model)
+    kept = _fixed_nodes(named) | _sensitive_nodes(named, _peaks(named, windows))
+    return to_half(named, kept), kept
+
+
+def _fixed_nodes(model: ModelProto) -> dict[str, str]:
+    """Preprocessing, and everything from the final activation on."""
+    kept = {
+        node.name: "prepares the frames"
+        for node in model.graph.node
+        if node.name.startswith(PREFIX)
+    }
+    producers = {out: node for node in model.graph.node for out in node.output}
+    tail: list[NodeProto] = [producers[SCORES]]
+    while tail[-1].op_type not in _ACTIVATIONS and tail[-1].input[0] in producers:
+        tail.append(producers[tail[-1].input[0]])
+    if tail[-1].op_type not in _ACTIVATIONS:
+        tail = tail[:1]
+    return kept | {node.name: "makes the scores" for node in tail}
+
+
+def _sensitive_nodes(model: ModelProto, peaks: Mapping[str, float]) -> dict[str, str]:
+    """Nodes whose activations or weights FP16 does not bear."""
+    kept = {}
+    weights = _weight_ranges(model)
+    for node in model.graph.node:
+        names = (*node.input, *node.output)
+        peak = max((peaks[name] for name in names if name in peaks), default=0.0)
+        ranges = [weights[name] for name in node.input if name in weights]
+        # Written so that NaN is kept in FP32 too.
+        if not peak <= MAX_ACTIVATION:
+            kept[node.name] = f"activations reach {peak:.3g}"
+        elif any(r > _LARGEST for r in ranges):
+            kept[node.name] = f"weights reach {max(ranges):.3g}"
+        elif any(0 < r < _SMALLEST for r in ranges):
+            kept[node.name] = f"weights lie below {min(r for r in ranges if r):.3g}"
+    return kept
+
+
+def _weight_ranges(model: ModelProto) -> dict[str, float]:
+    """Largest magnitude in each float weight."""
+    from onnx import numpy_helper
+
+    ranges = {}
+    for tensor in model.graph.initializer:
+        if is_float_weight(tensor):
+            values = numpy_helper.to_array(tensor)
+            ranges[tensor.name] = float(np.abs(values).max()) if values.size else 0.0
+    return ranges
+
+
+def _peaks(model: ModelProto, windows: Sequence[Window]) -> dict[str, float]:
+    """Largest magnitude that each float activation reaches on `windows`.
+
+    The graph itself takes the maxima, so that no activation has to be kept.
+    """
+    probe, tensors = _with_maxima(model)
+    session = Session(probe)
+    peaks: dict[str, float] = dict.fromkeys(tensors.values(), 0.0)
+    for window in windows:
+        values = session.run(window)
+        for output, tensor in tensors.items():
+            # `maximum` hands NaN on.
+            peaks[tensor] = float(np.maximum(peaks[tensor], values[output]))
+    return peaks
+
+
+def _with_maxima(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
+    """A copy that also puts out the largest magnitude of each activation: output to tensor."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    probe = onnx.shape_inference.infer_shapes(model)
+    tensors = {}
+    activations = [
+        v.name for v in probe.graph.value_info if v.type.tensor_type.elem_type == TensorProto.FLOAT
+    ]
+    made = {name for node in probe.graph.node for name in node.output}
+    for i, name in enumerate(a for a in activations if a in made):
+        magnitude, peak = f"{PREFIX}magnitude_{i}", f"{PREFIX}peak_{i}"
+        probe.graph.node.append(helper.make_node("Abs", [name], [magnitude]))
+        probe.graph.node.append(helper.make_node("ReduceMax", [magnitude], [peak], keepdims=0))
+        probe.graph.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, []))
+        tensors[peak] = name
+    return probe, tensors
