@@ -118,15 +118,6 @@ def check_cuda_bindings(machine: Machine) -> Check:
     return Check("CUDA bindings", "ok", value)
 
 
-def check_openvino(machine: Machine) -> Check:
-    """OpenVINO, the fast engine on CPUs."""
-    version = machine.version("openvino")
-    if version is not None:
-        return Check("openvino", "ok", version)
-    mend = "For a faster CPU engine: pip install 'edgevid[openvino]'"
-    return Check("openvino", "info", "not installed", mend)
-
-
 def _release(version: str) -> tuple[int, ...]:
     """The leading two numbers of a version."""
     match = re.match(r"(\d+)(?:\.(\d+))?", version)

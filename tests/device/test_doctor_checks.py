@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgevid.device import Check, Report, diagnose
+from edgevid.engines import ENGINES
 
 NANO = "orin-nano-jetpack-6.2"
 AGX = "agx-orin-jetpack-6.1"
@@ -126,6 +127,23 @@ def test_cuda_bindings_newer_than_the_jetsons_cuda(machine):
     assert bindings.mend == "pip install 'cuda-python<13'"
     absent = check(diagnose(machine(NANO)), "CUDA bindings")
     assert (absent.state, absent.mend) == ("missing", "For TensorRT: pip install 'cuda-python<13'")
+
+
+def test_only_engines_that_exist_are_called_usable(machine):
+    everything = machine(
+        PC,
+        {
+            "tensorrt": "10.13.3",
+            "tensorrt-rtx": "1.7.1",
+            "cuda-python": "13.0.1",
+            "openvino": "2025.2.0",
+        },
+        run=lambda _: "NVIDIA GeForce RTX 4070, 8.9, 575.57.08",
+    )
+    report = diagnose(everything)
+    assert report.usable_engines == ("onnxruntime", "tensorrt", "tensorrt-rtx")
+    assert set(report.usable_engines) <= set(ENGINES)
+    assert {c.name for c in report.sections["engines"]} == set(ENGINES) - {"auto"}
 
 
 def test_the_converters_packages_are_one_check(machine):
