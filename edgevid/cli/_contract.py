@@ -68,18 +68,24 @@ def timeline(clip: ClipSpec, width: int, mark: str = "#", line: str = "-") -> li
     if period is None:
         return lines
     hop = clip.hop_s or period
-    windows = {
-        f"window {number + 1}": [number * hop + i * period for i in range(clip.num_frames)]
-        for number in range(_WINDOWS_DRAWN)
-    }
+    starts = [number * hop for number in range(_WINDOWS_DRAWN)]
+    total = starts[-1] + (clip.num_frames - 1) * period
+    scale = (columns - 1) / total
+    if step := int(scale * period):
+        scale = step / period  # whole columns from sample to sample: even spacing
+    samples = [round(i * period * scale) for i in range(clip.num_frames)]
+    windows = [[round(start * scale) + sample for sample in samples] for start in starts]
     if clip.num_frames == 1:
-        windows = {"frames": [time for times in windows.values() for time in times]}
-    total = max(time for times in windows.values() for time in times)
-    for name, times in windows.items():
-        at = [round(time / total * (columns - 1)) for time in times]
-        lines.append(name.ljust(_GUTTER) + " " * at[0] + _marks(at, mark, line))
-    lines.append(" " * _GUTTER + "0 s" + seconds(total).rjust(columns - len("0 s")))
+        lines.append(_row("frames", [at for [at] in windows], mark, line))
+    else:
+        lines += [_row(f"window {n}", at, mark, line) for n, at in enumerate(windows, 1)]
+    end = windows[-1][-1] + 1
+    lines.append(" " * _GUTTER + "0 s" + seconds(total).rjust(end - len("0 s")))
     return lines
+
+
+def _row(name: str, at: list[int], mark: str, line: str) -> str:
+    return name.ljust(_GUTTER) + " " * at[0] + _marks(at, mark, line)
 
 
 def _file_line(clip: ClipSpec, columns: int, mark: str, line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ json_option = click.option(
 
 def console() -> Console:
     """A console on stdout: colours on a terminal only, words wrapped and never cut off."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A label that the terminal's encoding lacks is shown as "?", not as a traceback.
+        sys.stdout.reconfigure(errors="replace")
     return Console(file=sys.stdout, highlight=False, soft_wrap=False)
 
 

@@ -29,7 +29,9 @@ def command(json_target: str | None) -> None:
         write_json(report.to_json(), json_target)
     if report.blocking:
         first = report.blocking[0]
-        raise EngineError(f"edgevid cannot run here: {first.name}: {first.value}", f"To mend: {first.mend}")
+        raise EngineError(
+            f"edgevid cannot run here: {first.name}: {first.value}", f"To mend: {first.mend}"
+        )
 
 
 def render(report: Report, out: Console) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,7 +82,19 @@ def test_a_terminal_without_unicode_gets_a_plain_drawing(handmade_bundle):
     out = Console(width=80, file=io.TextIOWrapper(raw, encoding="ascii"))
     render(bundle, examine(bundle, Machine())[0], out)
     out.file.flush()
-    assert "window 1  #--#" in raw.getvalue().decode("ascii")
+    assert "window 1  #-#-#" in raw.getvalue().decode("ascii")
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_traceback(handmade_bundle):
+    bundle = handmade_bundle(lambda m: m["model"].update(name="Zürich"))
+    done = subprocess.run(
+        [sys.executable, "-m", "edgevid", "inspect", bundle],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Z?rich" in done.stdout
 
 
 def test_json_has_the_manifest_the_labels_and_every_file(handmade_bundle, capsys, tmp_path):
