@@ -15,7 +15,7 @@ from edgevid.engines.cuda_memory import open_cuda
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.tensorrt_build import build_plan
 from edgevid.engines.tensorrt_module import load_tensorrt
-from edgevid.errors import EdgevidError, SpecError
+from edgevid.errors import EdgevidError, MissingDependencyError, SpecError
 from edgevid.manifest import Precision
 
 Target = Literal["auto", "onnx", "tensorrt", "tensorrt-rtx"]
@@ -105,10 +105,16 @@ def _refusal(flavour: Flavour, asked: bool) -> str:
     """
     try:
         load_tensorrt(flavour)
-        if not asked:
-            open_cuda()
+    except MissingDependencyError as exc:
+        return f"the package {exc.package!r} is not installed"
     except EdgevidError as exc:
         return exc.message
+    if asked:
+        return ""
+    try:
+        open_cuda()
+    except EdgevidError as exc:
+        return f"there is no usable GPU ({exc.message})"
     return ""
 
 

@@ -55,8 +55,7 @@ def infer_inputs(model: Model, user: UserSpec, journal: Journal) -> Pictures:
         table["layout"] = _layout(tensor, table, user.where)
         table["size"] = _size(tensor, table)
     num_frames = _num_frames(model.inputs, tables, user)
-    for tensor, table in zip(model.inputs, tables, strict=True):
-        _set_every(tensor, table, num_frames)
+    _set_every(model.inputs, tables, num_frames)
     clip = _clip(num_frames, user, journal)
     inputs = [
         _with_preprocessing(tensor, table, user, journal)
@@ -172,10 +171,16 @@ def _num_frames(
     return max(lengths)
 
 
-def _set_every(tensor: TensorInfo, table: dict[str, Any], num_frames: Any) -> None:
-    """An input with fewer frames than the window takes every n-th of them (SlowFast)."""
-    length = _frames_of(tensor, table["layout"])
-    if "every" not in table and length and isinstance(num_frames, int) and length < num_frames:
+def _set_every(
+    tensors: tuple[TensorInfo, ...], tables: list[dict[str, Any]], num_frames: Any
+) -> None:
+    """Beside an input of the whole window, shorter ones take every n-th frame (SlowFast)."""
+    lengths = [_frames_of(t, table["layout"]) for t, table in zip(tensors, tables, strict=True)]
+    if num_frames not in lengths:
+        return
+    for tensor, table, length in zip(tensors, tables, lengths, strict=True):
+        if "every" in table or length in (None, num_frames):
+            continue
         if num_frames % length:
             raise SpecError(
                 f"input {tensor.name!r} takes {length} frame(s), which does not divide the "
