@@ -81,15 +81,15 @@ def open_cuda(layer: Layer = "auto") -> Cuda:
             return CudaPython(runtime)
         if layer == "cuda-python":
             raise MissingDependencyError("cuda-python", "cuda", "running on the GPU")
-    try:
-        import pycuda.driver as driver
-    except ModuleNotFoundError:
-        package, extra = ("pycuda", "pycuda") if layer == "pycuda" else ("cuda-python", "cuda")
-        raise MissingDependencyError(package, extra, "running on the GPU") from None
-    return PyCuda(driver)
+    driver = _import_pycuda()
+    if driver is not None:
+        return PyCuda(driver)
+    package, extra = ("pycuda", "pycuda") if layer == "pycuda" else ("cuda-python", "cuda")
+    raise MissingDependencyError(package, extra, "running on the GPU")
 
 
 def _import_cuda_python() -> Any:
+    """The runtime bindings; None where they are not installed."""
     try:
         from cuda.bindings import runtime
     except ImportError:
@@ -98,6 +98,19 @@ def _import_cuda_python() -> Any:
         except ImportError:
             return None
     return runtime
+
+
+def _import_pycuda() -> Any:
+    try:
+        import pycuda.driver as driver
+    except ModuleNotFoundError:
+        return None
+    except ImportError as exc:
+        raise EngineError(
+            f"pycuda is installed but does not load: {exc}",
+            "Install the NVIDIA driver, or a pycuda that fits this CUDA",
+        ) from None
+    return driver
 
 
 class CudaPython:
