@@ -33,14 +33,13 @@ def collect(pictures: Pictures, videos: Sequence[Path]) -> tuple[list[Window], s
     """
     windows: list[Window] = []
     with resources.as_file(resources.files("edgevid.demo") / "demo.mp4") as demo:
-        own = str(demo) if demo.is_file() else "synthetic:"
-        for uri in (own, *map(str, videos)):
-            windows += _windows_of(pictures, uri)
+        for video in (demo, *videos):
+            windows += _windows_of(pictures, video)
     names = ", ".join(["edgevid's demo clip", *(v.name for v in videos)])
     return windows, f"{len(windows)} windows of {names}"
 
 
-def _windows_of(pictures: Pictures, video: str) -> list[Window]:
+def _windows_of(pictures: Pictures, video: Path) -> list[Window]:
     """Windows that follow each other without overlap, from the start of the video."""
     clip = pictures.clip
     step = clip.frame_interval if clip.num_frames > 1 else _PICTURE_STEP
@@ -59,13 +58,13 @@ def _windows_of(pictures: Pictures, video: str) -> list[Window]:
     ]
 
 
-def _frames(video: str, step: int, count: int) -> Iterator[UInt8Array]:
+def _frames(video: Path, step: int, count: int) -> Iterator[UInt8Array]:
     from edgevid.sources import open_source
 
     def wanted(time: FrameTime) -> bool:
         return time.index % step == 0
 
-    source = open_source(video)
+    source = open_source(str(video))
     try:
         for _ in range(count):
             frame = source.read(wanted)

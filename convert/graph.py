@@ -71,6 +71,8 @@ class _Editor:
         wanted = value.type.tensor_type.elem_type
         inner = self._unique(f"{spec.name}/prepared")
         _rename(self._graph, spec.name, inner)
+        if wanted == TensorProto.UINT8 and self._skip_casts(inner):
+            wanted = TensorProto.FLOAT
 
         height, width = spec.size
         shape = [BATCH, num_frames, height, width, 3] if spec.is_clip else [BATCH, height, width, 3]
@@ -104,6 +106,22 @@ class _Editor:
         if wanted != TensorProto.FLOAT:
             chain.append(("Cast", [], {"to": wanted}))
         return self._chain(spec.name, chain, inner)
+
+    def _skip_casts(self, name: str) -> bool:
+        """Let those that cast the bytes `name` to float32 first thing read it as float32.
+
+        TensorRT has bytes only at its inputs. False where something reads the bytes themselves.
+        """
+        from onnx import TensorProto
+
+        readers = [node for node in self._graph.node if name in node.input]
+        for node in readers:
+            if node.op_type != "Cast" or node.attribute[0].i != TensorProto.FLOAT:
+                return False
+        for node in readers:
+            self._graph.node.remove(node)
+            _rename(self._graph, node.output[0], name)
+        return True
 
     def bake_output(self, output: OutputSpec, num_classes: int) -> None:
         from onnx import TensorProto, helper
