@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Union
 
 from edgevid.engines import open_engine
@@ -84,13 +85,19 @@ def stream(
         want_frames=frames,
     )
     new_smoother = parse_smoother(smooth)
-    lanes = [_lane(s, video_stream) for s in _as_list(source)]
-    _check_distinct(lanes)
-    opened = (
-        open_engine(checked, engine, threads=threads, notify=notify)
-        if isinstance(engine, str)
-        else engine
-    )
+    lanes: list[list[NamedSource]] = []
+    try:
+        for one in _as_list(source):
+            lanes.append(_lane(one, video_stream))
+        _check_distinct(lanes)
+        opened = (
+            open_engine(checked, engine, threads=threads, notify=notify)
+            if isinstance(engine, str)
+            else engine
+        )
+    except BaseException:
+        _close_all(lanes)
+        raise
     return Stream(opened, checked.labels, lanes, job, new_smoother, max_clips)
 
 
@@ -103,24 +110,23 @@ def _as_list(source: Source | Sequence[Source]) -> list[Source]:
 
 
 def _lane(source: Source, video_stream: int | None) -> list[NamedSource]:
+    """The sources of one lane; a single one is opened at once, so that its error is too."""
     if isinstance(source, FrameSource):
-        return [NamedSource(source.source_id, _once(source))]
+        name = source.source_id
+        return [NamedSource(name, lambda: open_source(name, stream=video_stream), source)]
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
-    named = []
-    for uri in [source] if isinstance(source, int) else expand(source):
-        named.append(NamedSource(str(uri), _opener(uri, video_stream)))
-    return named
+    uris = [source] if isinstance(source, int) else expand(source)
+    lane = [NamedSource(str(uri), partial(open_source, uri, stream=video_stream)) for uri in uris]
+    if len(lane) == 1:
+        lane[0].opened = lane[0].reopen()
+    return lane
 
 
-def _opener(uri: str | int, video_stream: int | None) -> Callable[[], FrameSource]:
-    return lambda: open_source(uri, stream=video_stream)
-
-
-def _once(source: FrameSource) -> Callable[[], FrameSource]:
-    """Gives the open source; a second reading opens it anew by its name."""
-    unused = [source]
-    return lambda: unused.pop() if unused else open_source(source.source_id)
+def _close_all(lanes: list[list[NamedSource]]) -> None:
+    for named in (named for lane in lanes for named in lane):
+        if named.opened is not None:
+            named.opened.close()
 
 
 def _check_limits(max_clips: int | None, duration_s: float | None) -> None:

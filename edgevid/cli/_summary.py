@@ -16,9 +16,11 @@ def render_summary(summary: Summary, console: Console | None = None) -> None:
     console = console or Console(stderr=True, highlight=False)
     for source in summary.sources:
         console.print()
-        console.print(f"[bold]{escape(source.source)}[/bold]  {escape(source.description)}")
+        title = f"[bold]{escape(source.source)}[/bold]  {escape(source.description)}"
+        console.print(title, soft_wrap=True)
         _print_timeline(source.timeline, console)
-        console.print(_counts(source))
+        for line in _counts(source):
+            console.print(line)
         for note in source.notes:
             console.print(f"  note: {escape(note)}", soft_wrap=True)
         if source.error:
@@ -26,8 +28,8 @@ def render_summary(summary: Summary, console: Console | None = None) -> None:
     figures = summary.to_dict()
     console.print(
         f"\n{figures['clips']} clips in {figures['elapsed_s']:.2f} s: "
-        f"{figures['fps']:.1f} frames/s, {figures['clips_per_s']:.1f} clips/s  "
-        f"({escape(summary.engine)})"
+        f"{figures['fps']:.1f} frames/s, {figures['clips_per_s']:.1f} clips/s",
+        soft_wrap=True,
     )
     if figures["clips"]:
         console.print(_stages(summary))
@@ -40,17 +42,18 @@ def _print_timeline(spans: list[LabelSpan], console: Console) -> None:
         console.print(f"  ... and {len(spans) - _MAX_SPANS_SHOWN} more (see --summary)")
 
 
-def _counts(source: SourceSummary) -> str:
-    text = (
+def _counts(source: SourceSummary) -> tuple[str, str]:
+    clips = f"  clips: {source.clips} answered"
+    if source.clips_dropped:
+        clips += f", {source.clips_dropped} dropped"
+    if source.clips_with_gap:
+        clips += f", {source.clips_with_gap} with a gap"
+    return (
         f"  frames: {source.frames_read} read, {source.frames_used} used, "
         f"{source.frames_skipped} skipped, {source.frames_dropped} dropped, "
-        f"{source.frames_lost} lost;  clips: {source.clips}"
+        f"{source.frames_lost} lost",
+        f"{clips}; label changes: {source.label_changes}",
     )
-    if source.clips_dropped:
-        text += f", {source.clips_dropped} dropped"
-    if source.clips_with_gap:
-        text += f", {source.clips_with_gap} with a gap"
-    return text + f";  label changes: {source.label_changes}"
 
 
 def _stages(summary: Summary) -> Table:

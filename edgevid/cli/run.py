@@ -60,9 +60,11 @@ EXIT_INTERRUPTED = 130
     help="Stop each source at this time of its own clock.",
 )  # fmt: skip
 @click.option("--summary", "summary_file", metavar="FILE|-", help="Write the figures as JSON.")
-@click.option("--spec", type=click.Path(), help="For a MODEL.onnx: its spec.toml.")
+@click.option("--spec", type=click.Path(path_type=Path), help="For a MODEL.onnx: its spec.toml.")
 @click.option("--preset", help="For a MODEL.onnx: its preprocessing, such as imagenet.")
-@click.option("--labels", type=click.Path(), help="For a MODEL.onnx: one label a line.")
+@click.option(
+    "--labels", type=click.Path(path_type=Path), help="For a MODEL.onnx: one label a line."
+)
 @click.option("--quiet", "-q", is_flag=True, help="No console output but errors.")
 def command(model: str, **options: Any) -> int:
     """Run a bundle (or an ONNX model) on cameras, files and streams.
@@ -114,28 +116,27 @@ def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> t
     from edgevid.api import stream
     from edgevid.pipeline import SamplingOptions
 
-    with ExitStack() as stack:
-        sinks = _open_sinks(bundle, sources, options, stack)
-        running = stream(
-            bundle,
-            sources,
-            smooth=options["smooth"],
-            options=SamplingOptions(
-                hop_s=options["hop_s"],
-                window_s=options["window_s"],
-                frame_interval=options["stride"],
-            ),
-            engine=options["engine"],
-            threads=options["threads"],
-            max_clips=options["max_clips"],
-            duration_s=options["duration_s"],
-            fast_resize=options["fast_resize"],
-            frames=bool(options["video"] or options["show"]),
-            video_stream=options["video_stream"],
-            notify=(lambda _: None) if options["quiet"] else notice,
-        )
-        with running:
-            interrupted = _play(running, sinks)
+    running = stream(
+        bundle,
+        sources,
+        smooth=options["smooth"],
+        options=SamplingOptions(
+            hop_s=options["hop_s"],
+            window_s=options["window_s"],
+            frame_interval=options["stride"],
+        ),
+        engine=options["engine"],
+        threads=options["threads"],
+        max_clips=options["max_clips"],
+        duration_s=options["duration_s"],
+        fast_resize=options["fast_resize"],
+        frames=bool(options["video"] or options["show"]),
+        video_stream=options["video_stream"],
+        notify=(lambda _: None) if options["quiet"] else notice,
+    )
+    # Sinks are opened last: a wrong option or source must not have touched their files.
+    with running, ExitStack() as stack:
+        interrupted = _play(running, _open_sinks(bundle, options, stack))
     return running.summary, interrupted
 
 
@@ -163,25 +164,19 @@ def _play(running: Stream, sinks: list[Sink]) -> bool:
     return False
 
 
-def _open_sinks(
-    bundle: Bundle, sources: list[str | int], options: dict[str, Any], stack: ExitStack
-) -> list[Sink]:
+def _open_sinks(bundle: Bundle, options: dict[str, Any], stack: ExitStack) -> list[Sink]:
     """Open every sink that was asked for; `stack` closes them."""
     from edgevid.sinks import ConsoleSink, JsonlSink, VideoSink, WindowSink
 
-    if options["video"] and len(sources) > 1:
-        raise EdgevidError(
-            f"--video takes one source, {len(sources)} were given", "Run them one by one"
-        )
     sinks: list[Sink] = []
     if options["jsonl"]:
         sinks.append(JsonlSink(options["jsonl"], bundle.labels))
         stack.callback(sinks[-1].close)
     if options["video"]:
-        sinks.append(VideoSink(options["video"]))
+        sinks.append(VideoSink(options["video"], fps=0.0, labels=bundle.labels))
         stack.callback(sinks[-1].close)
     if options["show"]:
-        sinks.append(WindowSink(f"edgevid: {bundle.manifest.model.name}"))
+        sinks.append(WindowSink(f"edgevid: {bundle.manifest.model.name}", bundle.labels))
         stack.callback(sinks[-1].close)
     if not options["quiet"]:
         sinks.append(ConsoleSink(_console(options)))

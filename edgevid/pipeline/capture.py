@@ -19,17 +19,24 @@ from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
 
 
-@dataclass(frozen=True)
+@dataclass
 class NamedSource:
-    """A source that is opened when its turn comes.
+    """A source that is opened when its turn comes, or is open already.
 
     Attributes:
         name: What it is called until it is open.
-        open: Opens it, also a second time to read it again.
+        reopen: Opens it, also a second time to read it again.
+        opened: Open already; used the first time.
     """
 
     name: str
-    open: Callable[[], FrameSource]
+    reopen: Callable[[], FrameSource]
+    opened: FrameSource | None = None
+
+    def open(self) -> FrameSource:
+        """The source, at its beginning."""
+        source, self.opened = self.opened, None
+        return source or self.reopen()
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ class Inference:
             if last is not None and message.error is None:
                 self._predict(lane, last)
         self._summary.source_ended(message, dropped)
-        self._outbox.put(message)
         if message.error is not None and self._single[number]:
             raise message.error
+        self._outbox.put(message)
 
     def _sampled(self, number: int, sample: SampledFrame) -> None:
         lane = self._lanes[number]

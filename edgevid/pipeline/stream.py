@@ -68,8 +68,9 @@ class Stream(Iterator[Prediction]):
         # open when the interpreter exits, is then closed by its finalizer.
         self._threads = [*self._captures, self._inference_thread()]
         self._started = False
+        named = [source for lane in lanes for source in lane]
         self._close = weakref.finalize(
-            self, _close, self._inbox, self._outbox, self._threads, engine
+            self, _close, self._inbox, self._outbox, self._threads, engine, named
         )
 
     def __iter__(self) -> Stream:
@@ -153,11 +154,18 @@ def _infer(
 
 
 def _close(
-    inbox: Inbox, outbox: Outbox[Result], threads: Sequence[threading.Thread], engine: Engine
+    inbox: Inbox,
+    outbox: Outbox[Result],
+    threads: Sequence[threading.Thread],
+    engine: Engine,
+    sources: Sequence[NamedSource],
 ) -> None:
     inbox.close()
     outbox.close()
     for thread in threads:
         if thread.is_alive():
             thread.join(_JOIN_S)
+    for source in sources:
+        if source.opened is not None:
+            source.opened.close()
     engine.close()

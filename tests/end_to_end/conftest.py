@@ -1,0 +1,65 @@
+"""Bundles converted from real trained models, run on real clips."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgevid.convert import convert
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+STRETCH = {"resize": "stretch", "crop": "full", "mean": [0.0] * 3, "std": [1.0] * 3}
+LRCN = {
+    "labels": ["Biking", "Diving", "GolfSwing", "Punch", "Rowing"],
+    "clip": {"num_frames": 20, "sampling": "uniform", "window_s": 4.0},
+    "inputs": [
+        {"name": "clip", "layout": "NTCHW", "size": [128, 128], "color": "bgr", **STRETCH}
+        | {"scale": 1 / 255}
+    ],
+}
+CONV3D = {
+    "clip": {"num_frames": 2, "sampling": "uniform", "window_s": 4.0},
+    "inputs": [
+        {"name": "clip", "layout": "NTCHW", "size": [32, 32], "color": "bgr", **STRETCH}
+        | {"scale": 1.0}
+    ],
+}
+MOBILENET = {
+    "inputs": [
+        {"name": "input", "layout": "NCHW", "size": [224, 224], "color": "rgb", **STRETCH}
+        | {"scale": 1.0, "mean": [128.0] * 3, "std": [128.0] * 3}
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    if not DATA.is_dir():
+        pytest.skip(f"the shared test data is not at {os.path.relpath(DATA)}")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def bundles(data, tmp_path_factory):
+    """Converts a model once for each precision: `bundles("lrcn-ucf50", "fp32")`."""
+    folder = tmp_path_factory.mktemp("bundles")
+    # The file that comes with conv3d-ucf101 lacks one of its 101 classes.
+    conv3d_labels = (data / "models/conv3d-ucf101/labels.txt").read_text().split()
+    specs = {
+        "lrcn-ucf50": LRCN,
+        "conv3d-ucf101": CONV3D | {"labels": [*conv3d_labels, "unnamed"]},
+        "mobilenet-v2-imagenet": MOBILENET
+        | {"labels": str(data / "models/mobilenet-v2-imagenet/labels.txt")},
+    }
+
+    def make(name: str, precision: str) -> Path:
+        out = folder / f"{name}-{precision}.edgevid"
+        if not out.exists():
+            model = data / "models" / name / "model.onnx"
+            convert(model, out, spec=specs[name], precision=precision, target="onnx")
+        return out
+
+    return make
