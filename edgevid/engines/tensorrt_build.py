@@ -69,14 +69,7 @@ def build_plan(
         MissingDependencyError: The flavour's package is not installed.
         EngineError: TensorRT is to build, and there is no usable GPU.
     """
-    if flavour not in FLAVOURS:
-        raise BuildError(f"unknown target {flavour!r}", f"Choose one of: {', '.join(FLAVOURS)}")
-    if not 1 <= batch[0] <= batch[1] <= batch[2]:
-        raise BuildError(
-            f"batch {batch} cannot be", "Give smallest, usual, largest, such as (1, 1, 4)"
-        )
-    if not onnx_path.is_file():
-        raise BuildError(f"no such file: {onnx_path}", "Give the path of an .onnx file")
+    _check_arguments(onnx_path, flavour, batch)
     trt = load_tensorrt(flavour)
     notes: list[str] = []
     if flavour == "tensorrt":
@@ -110,6 +103,17 @@ def build_plan(
         short_hash(sha256_file(onnx_path)),
     )
     return BuiltPlan(key, data, tuple(notes))
+
+
+def _check_arguments(onnx_path: Path, flavour: str, batch: tuple[int, int, int]) -> None:
+    if flavour not in FLAVOURS:
+        raise BuildError(f"unknown target {flavour!r}", f"Choose one of: {', '.join(FLAVOURS)}")
+    if not 1 <= batch[0] <= batch[1] <= batch[2]:
+        raise BuildError(
+            f"batch {batch} cannot be", "Give smallest, usual, largest, such as (1, 1, 4)"
+        )
+    if not onnx_path.is_file():
+        raise BuildError(f"no such file: {onnx_path}", "Give the path of an .onnx file")
 
 
 def _capability_here(asked: str | None) -> str:
