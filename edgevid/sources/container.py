@@ -59,26 +59,27 @@ class ContainerSource:
             if path.is_file() and path.stat().st_size == 0:
                 raise SourceError(f"{self._source_id} is empty (0 bytes)", "Copy the file again")
         options = {"rtsp_transport": rtsp_transport} if scheme_of(uri).startswith("rtsp") else {}
+        started_s = time.monotonic()
         try:
             return av.open(target, options=options, timeout=timeouts)
         except av.FFmpegError as exc:
-            raise self._cannot_open(exc, timeouts) from None
+            reason = _reason(exc)
+            # FFmpeg's RTSP client, when timed out, complains of the reply it did not get.
+            if timeouts is not None and time.monotonic() - started_s >= timeouts[0]:
+                reason = f"no answer within {timeouts[0]:g} s"
+            raise self._cannot_open(exc, reason) from None
 
-    def _cannot_open(
-        self, exc: av.FFmpegError, timeouts: tuple[float, float] | None
-    ) -> SourceError:
+    def _cannot_open(self, exc: av.FFmpegError, reason: str) -> SourceError:
+        if self._is_network:
+            return SourceError(
+                f"{self._source_id} cannot be opened: {reason}",
+                "Check the address, the password, and that the device is on and reachable",
+            )
         if isinstance(exc, FileNotFoundError):
             return SourceNotFoundError(f"no such file: {self._source_id}", "Check the path")
-        if timeouts is None:
-            hint = "Give a video file that FFmpeg can read, and check that it is whole"
-            return SourceError(f"{self._source_id} cannot be read: {_reason(exc)}", hint)
-        if isinstance(exc, av.error.ExitError):
-            reason = f"no answer within {timeouts[0]:g} s"
-        else:
-            reason = _reason(exc)
         return SourceError(
-            f"{self._source_id} cannot be opened: {reason}",
-            "Check the address, the password, and that the device is switched on and reachable",
+            f"{self._source_id} cannot be read: {reason}",
+            "Give a video file that FFmpeg can read, and check that it is whole",
         )
 
     def _start(self, uri: str, stream: int | None, threads: int) -> None:

@@ -10,8 +10,6 @@ import av
 MAX_FRAMES_WITHOUT_KEY = 300
 """After so many damaged frames a stream has healed by intra refresh, without a key frame."""
 
-_HEADER_TELLS_DURATION = ("mov", "matroska", "avi")
-
 # Bytes from which a packet of this codec must give a picture. Of others nothing can be said:
 # VP8 has hidden frames. MPEG-4's "not coded" frames are a header of a few bytes.
 _PICTURE_PACKET_SIZE = {"h264": 1, "hevc": 1, "mpeg4": 21}
@@ -20,9 +18,9 @@ _PICTURE_PACKET_SIZE = {"h264": 1, "hevc": 1, "mpeg4": 21}
 class StreamDecoder:
     """The pictures of one stream, in order of presentation.
 
-    A packet that the decoder refuses is skipped, and so is every picture it gives from there
-    to the next key frame: they are predicted from one that is missing, and a model must not
-    see them. What is left out so is counted in `damaged`.
+    A packet that is incomplete or that the decoder refuses is skipped, and so is every
+    picture from there to the next key frame: they are predicted from one that is missing,
+    and a model must not see them. What is left out so is counted in `damaged`.
 
     Args:
         container: An open `av.container.InputContainer`.
@@ -82,13 +80,17 @@ class StreamDecoder:
             self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
 
     def _decode(self, packet: Any) -> Iterator[av.VideoFrame]:
-        try:
-            pictures = packet.decode()
-        except av.FFmpegError:
+        pictures: list[av.VideoFrame] = []
+        is_damaged = packet.is_corrupt
+        if not is_damaged:
+            try:
+                pictures = packet.decode()
+            except av.FFmpegError:
+                is_damaged = True
+        if is_damaged:
             self.damaged += 1
             self._pictures += 1
             self._await_key(packet.pts)
-            return
         for picture in pictures:
             self._pictures += 1
             self._interlaced |= picture.interlaced_frame
@@ -132,21 +134,22 @@ class StreamDecoder:
         return missing
 
     def _cut_off(self) -> int:
-        """Frames that the header claims beyond the last packet of the file.
-
-        A count alone proves nothing: an edit list hides frames that the header counts. So the
-        claimed duration must be missing as well.
-        """
-        if not self._container.format.name.startswith(_HEADER_TELLS_DURATION):
-            return 0
-        stream = self._stream
-        if stream.frames and stream.duration:
+        """Frames that the header claims beyond the last packet of the file."""
+        stream, header = self._stream, self._container.format.name
+        if header == "avi":
+            # Its count is of time slots, empty ones too; its duration FFmpeg may guess.
+            return max(0, round(int(stream.frames) - self._stream_end_s * self._fps))
+        if header.startswith("mov") and stream.frames and stream.duration:
+            # A count alone proves nothing, an edit list hides frames that the header counts:
+            # the claimed time must be missing as well.
             claimed_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-            short_s = claimed_s - self._stream_end_s
-            return max(0, int(stream.frames) - self._packets) if short_s > 1.5 / self._fps else 0
-        if not self._container.duration:
-            return 0
-        claimed_s = self._container.duration / av.time_base
+            is_short = claimed_s - self._stream_end_s > 1.5 / self._fps
+            return max(0, int(stream.frames) - self._packets) if is_short else 0
+        if header.startswith(("mov", "matroska")) and self._container.duration:
+            return self._cut_off_by_duration(self._container.duration / av.time_base)
+        return 0
+
+    def _cut_off_by_duration(self, claimed_s: float) -> int:
         short_s = claimed_s - self._end_s
         if short_s < 0.5:
             return 0

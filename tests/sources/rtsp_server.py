@@ -1,0 +1,38 @@
+"""A real RTSP server on loopback: serves one H.264 MP4 file at /clip.
+
+Run by the system's Python, which has GStreamer's bindings. Prints its port once it listens;
+ends with its parent's pipe.
+"""
+
+import sys
+import threading
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+
+def main(path: str) -> None:
+    Gst.init(None)
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(f'( filesrc location="{path}" ! qtdemux ! rtph264pay name=pay0 pt=96 )')
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service("0")
+    server.get_mount_points().add_factory("/clip", factory)
+    if not server.attach(None):
+        sys.exit("the server cannot listen")
+    loop = GLib.MainLoop()
+
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        loop.quit()
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    print(server.get_bound_port(), flush=True)
+    loop.run()
+
+
+main(sys.argv[1])
