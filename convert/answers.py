@@ -17,7 +17,12 @@ from edgevid.types import Array
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-_SEE_THROUGH = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "Dropout")
+SEE_THROUGH = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "Dropout")
+"""Operators that change a tensor's shape or type, not its values."""
+
+ACTIVATIONS = ("Softmax", "Sigmoid", "HardSigmoid")
+"""Operators that make scores in [0, 1]."""
+
 _FLOATS = ("float16", "float32", "float64")
 _TOLERANCE = 1e-2
 
@@ -119,14 +124,14 @@ def final_activation(model: Model, name: str) -> NodeProto | None:
     """The node that output `name` comes from, seen through what only changes shape or type."""
     producers = {out: node for node in model.proto.graph.node for out in node.output}
     node = producers.get(name)
-    while node is not None and node.op_type in _SEE_THROUGH:
+    while node is not None and node.op_type in SEE_THROUGH:
         node = producers.get(node.input[0])
     return node
 
 
 def _kind(model: Model, name: str, scores: Array) -> OutputKind:
     last = final_activation(model, name)
-    if last is not None and last.op_type in ("Softmax", "Sigmoid", "HardSigmoid"):
+    if last is not None and last.op_type in ACTIVATIONS:
         return "probabilities"
     # A softmax may be written out as Exp, ReduceSum and Div.
     sums_to_one = bool(np.all(np.abs(scores.sum(axis=1) - 1) < _TOLERANCE))

@@ -11,15 +11,15 @@ import numpy as np
 from edgevid.convert.spec_infer import Pictures
 from edgevid.errors import SourceError
 from edgevid.preprocess import Resizer
-from edgevid.spec import InputSpec
+from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import FrameTime, UInt8Array
 
 Window = dict[str, UInt8Array]
 """Input name to `(1, T, H, W, 3)` or `(1, H, W, 3)` uint8 BGR."""
 
 _WINDOWS_PER_VIDEO = 6
-_PICTURE_STEP = 15
-"""Between two frames for one-frame models: neighbours in a video are nearly alike."""
+_MAX_FRAMES = 1800
+"""Of a longer video only the beginning is read."""
 
 
 def collect(pictures: Pictures, videos: Sequence[Path]) -> tuple[list[Window], str]:
@@ -40,11 +40,9 @@ def collect(pictures: Pictures, videos: Sequence[Path]) -> tuple[list[Window], s
 
 
 def _windows_of(pictures: Pictures, video: Path) -> list[Window]:
-    """Windows that follow each other without overlap, from the start of the video."""
+    """Windows spread over the video, without overlap where it is long enough."""
     clip = pictures.clip
-    step = clip.frame_interval if clip.num_frames > 1 else _PICTURE_STEP
-    wanted = _WINDOWS_PER_VIDEO * clip.num_frames
-    frames = list(_frames(video, step, wanted))
+    frames = list(_frames(video, clip))
     if not frames:
         raise SourceError(f"{video} holds no frame that decodes", "Give another video to --frames")
     frames += frames[-1:] * (-len(frames) % clip.num_frames)
@@ -58,16 +56,26 @@ def _windows_of(pictures: Pictures, video: Path) -> list[Window]:
     ]
 
 
-def _frames(video: Path, step: int, count: int) -> Iterator[UInt8Array]:
+def _frames(video: Path, clip: ClipSpec) -> Iterator[UInt8Array]:
+    """The frames of one window after the other."""
     from edgevid.sources import open_source
-
-    def wanted(time: FrameTime) -> bool:
-        return time.index % step == 0
 
     source = open_source(str(video))
     try:
-        for _ in range(count):
-            frame = source.read(wanted)
+        claimed = min(source.info.num_frames or 0, _MAX_FRAMES)
+        span = clip.num_frames * clip.frame_interval
+        stride = max(claimed // _WINDOWS_PER_VIDEO, span)
+        wanted = {
+            window * stride + frame * clip.frame_interval
+            for window in range(_WINDOWS_PER_VIDEO)
+            for frame in range(clip.num_frames)
+        }
+
+        def is_wanted(time: FrameTime) -> bool:
+            return time.index in wanted
+
+        for _ in wanted:
+            frame = source.read(is_wanted)
             if frame is None:
                 return
             yield frame.data

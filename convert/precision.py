@@ -2,7 +2,7 @@
 
 A node stays in FP32 where
 
-- it prepares the frames, or makes the scores from the last layer on;
+- it prepares the frames, or is the final softmax or sigmoid;
 - one of its activations exceeds `MAX_ACTIVATION` in magnitude on real frames: FP16 ends at
   65504, and has steps of 0.25 already from 256 on;
 - its weights reach beyond FP16's range, or all lie below its smallest normal number.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgevid.convert.answers import ACTIVATIONS, SEE_THROUGH
 from edgevid.convert.frames import Window
 from edgevid.convert.graph import PREFIX, SCORES
 from edgevid.convert.half import is_float_weight, name_nodes, to_half
@@ -27,7 +28,6 @@ MAX_ACTIVATION = 512.0
 
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST = float(np.finfo(np.float16).tiny)
-_ACTIVATIONS = ("Softmax", "Sigmoid")
 
 
 def convert_to_fp16(
@@ -45,7 +45,7 @@ def convert_to_fp16(
 
 
 def _fixed_nodes(model: ModelProto) -> dict[str, str]:
-    """Preprocessing, and everything from the final activation on."""
+    """Preprocessing, the final activation, and what follows it."""
     kept = {
         node.name: "prepares the frames"
         for node in model.graph.node
@@ -53,11 +53,11 @@ def _fixed_nodes(model: ModelProto) -> dict[str, str]:
     }
     producers = {out: node for node in model.graph.node for out in node.output}
     tail: list[NodeProto] = [producers[SCORES]]
-    while tail[-1].op_type not in _ACTIVATIONS and tail[-1].input[0] in producers:
+    while tail[-1].op_type in SEE_THROUGH and tail[-1].input[0] in producers:
         tail.append(producers[tail[-1].input[0]])
-    if tail[-1].op_type not in _ACTIVATIONS:
-        tail = tail[:1]
-    return kept | {node.name: "makes the scores" for node in tail}
+    # Without a final activation only what puts out the scores has to be in FP32.
+    last = len(tail) if tail[-1].op_type in ACTIVATIONS else 1
+    return kept | {node.name: "makes the scores" for node in tail[:last]}
 
 
 def _sensitive_nodes(model: ModelProto, peaks: Mapping[str, float]) -> dict[str, str]:
