@@ -19,6 +19,9 @@ from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats
 FALLBACK_FPS = 25.0
 """Replaces missing timestamps where the container names no believable frame rate."""
 
+# FFmpeg draws files of these formats as a terminal's screen, whatever text they hold.
+_TEXT_FORMATS = frozenset({"tty", "bin", "adf", "idf", "xbin"})
+
 # What FFmpeg has to say of a broken file, this module says in `SourceStats.notes`.
 av.logging.set_level(av.logging.PANIC)
 
@@ -61,7 +64,8 @@ class ContainerSource:
         options = {"rtsp_transport": rtsp_transport} if scheme_of(uri).startswith("rtsp") else {}
         started_s = time.monotonic()
         try:
-            return av.open(target, options=options, timeout=timeouts)
+            # Tags need not be UTF-8; PyAV would by default refuse the file for it.
+            return av.open(target, options=options, timeout=timeouts, metadata_errors="replace")
         except av.FFmpegError as exc:
             reason = _reason(exc)
             # FFmpeg's RTSP client, when timed out, complains of the reply it did not get.
@@ -104,7 +108,6 @@ class ContainerSource:
         self._looks_ahead = not is_live
         self._convert = BgrConverter()
         self._claimed = video.frames or None
-        self._finished = False
         self._ahead = self._pull()
         if self._ahead is None:
             raise SourceError(
@@ -124,10 +127,15 @@ class ContainerSource:
     def _choose(self, index: int | None) -> Any:
         streams = self._container.streams
         videos = [s for s in streams.video if not _is_cover(s)]
-        if self._container.format.name == "tty" or not videos:
-            # FFmpeg would render a text file as a terminal's screen.
+        if self._container.format.name in _TEXT_FORMATS or not videos:
             raise SourceError(
                 f"{self._source_id} holds no video", "Give a file with a video stream"
+            )
+        videos = [s for s in videos if s.codec_context is not None]
+        if not videos:
+            raise SourceError(
+                f"the video in {self._source_id} is of a codec that FFmpeg does not know",
+                "Convert it to H.264",
             )
         if index is None:
             best = streams.best("video")
@@ -162,7 +170,7 @@ class ContainerSource:
         )
 
     def _notes(self) -> Iterator[str]:
-        if self._finished and self._decoder.lost:
+        if self._decoder.finished and self._decoder.lost:
             if self._claimed:
                 yield f"the header claims {self._claimed} frames, {self._frames_read} decoded"
             else:
@@ -190,7 +198,6 @@ class ContainerSource:
         current = self._ahead or self._pull()
         self._ahead = None
         if current is None:
-            self._finished = True
             return None
         picture, pts_s, received_ns = current
         next_pts_s = pts_s + self._duration_s(picture)

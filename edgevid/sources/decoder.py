@@ -27,6 +27,11 @@ class StreamDecoder:
         stream: The video stream of it.
         fps: Nominal frame rate, to tell missing seconds in frames.
         resilient: End at an error in the container, with a note, instead of raising it.
+
+    Attributes:
+        finished: The stream was decoded to its end, so that `lost` is final.
+        damaged: Packets and pictures that were left out.
+        notes: What else a user should know, one sentence each.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class StreamDecoder:
         self._stream_end_s = 0.0
         self._end_s = 0.0
         self._missing = 0
+        self.finished = False
         self.damaged = 0
         self.notes: list[str] = []
 
@@ -70,6 +76,7 @@ class StreamDecoder:
                 self._packets += packet.size >= smallest and not packet.is_discard
                 yield from self._decode(packet)
         self._missing = self._count_missing()
+        self.finished = True
 
     def _demux(self) -> Iterator[Any]:
         try:

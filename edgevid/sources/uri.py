@@ -65,7 +65,7 @@ def kind_of(uri: str) -> Kind:
     """
     if uri.startswith("synthetic:"):
         return Kind.SYNTHETIC
-    if uri.startswith("gst:") or (" ! " in uri and "appsink" in uri):
+    if _is_pipeline(uri):
         return Kind.GSTREAMER
     if scheme_of(uri) in _NETWORK_SCHEMES:
         return Kind.NETWORK
@@ -77,6 +77,10 @@ def kind_of(uri: str) -> Kind:
             f"Use a path or one of: {', '.join(sorted(_NETWORK_SCHEMES))}",
         )
     return _kind_of_path(uri)
+
+
+def _is_pipeline(uri: str) -> bool:
+    return uri.startswith("gst:") or (" ! " in uri and "appsink" in uri)
 
 
 def _kind_of_path(uri: str) -> Kind:
@@ -103,7 +107,9 @@ def local_path(uri: str) -> Path:
 
 def is_glob(uri: str) -> bool:
     """True for a pattern; a file whose name happens to hold `[` or `*` comes first."""
-    return not scheme_of(uri) and glob.has_magic(uri) and not os.path.lexists(uri)
+    if scheme_of(uri) or uri.startswith("synthetic:") or _is_pipeline(uri):
+        return False
+    return glob.has_magic(uri) and not os.path.lexists(uri)
 
 
 def media_in(uri: str) -> tuple[list[str], list[str]]:
@@ -138,9 +144,9 @@ def expand(uri: str | int | os.PathLike[str]) -> list[str]:
         SourceNotFoundError: The folder or glob holds neither videos nor images.
     """
     name = str(uri) if isinstance(uri, int) else os.fspath(uri)
-    if not (is_glob(name) or local_path(name).is_dir()) or " ! " in name:
-        return [name]
     try:
+        if not (is_glob(name) or local_path(name).is_dir()):
+            return [name]
         videos, images = media_in(name)
     except OSError as exc:
         raise SourceError(f"{name} cannot be read: {exc.strerror}") from None

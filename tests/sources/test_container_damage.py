@@ -15,6 +15,7 @@ from source_media import (
 
 from edgevid.errors import SourceError
 from edgevid.sources import open_source
+from edgevid.sources.decoder import MAX_FRAMES_WITHOUT_KEY
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -39,6 +40,16 @@ def test_a_key_frame_that_waited_for_its_turn_heals_nothing(tmp_path: Path) -> N
     assert indices[-10:] == list(range(20, 30))
     assert not set(range(11, 20)) & set(indices)
     assert source.stats.frames_read + source.stats.frames_lost == 30
+
+
+def test_a_stream_without_further_key_frames_comes_back(tmp_path: Path) -> None:
+    frames = MAX_FRAMES_WITHOUT_KEY + 30
+    path = make_video(
+        tmp_path / "a.mp4", frames=frames, size=(64, 48), g="9999", bf="0", sc_threshold="0"
+    )
+    source = open_source(spoil(path, 5))
+    assert len(read_times(source)) == frames - MAX_FRAMES_WITHOUT_KEY - 1
+    assert source.stats.frames_lost == MAX_FRAMES_WITHOUT_KEY + 1
 
 
 def test_every_picture_stands_alone_in_motion_jpeg(tmp_path: Path) -> None:
@@ -117,6 +128,21 @@ def test_text_that_ffmpeg_would_draw_or_subtitle(tmp_path: Path, name: str) -> N
     path.write_text("[1]\n00:00:01,000 --> 00:00:02,000\nhello\n" * 50)
     with pytest.raises(SourceError, match=r"holds no video|cannot be read"):
         open_source(path)
+
+
+def test_unknown_codec(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9").replace(b"avcC", b"zzzC"))
+    with pytest.raises(SourceError, match=r"codec that FFmpeg does not know.*H\.264"):
+        open_source(path)
+
+
+def test_tags_that_are_not_utf8(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    spoilt = path.read_bytes().replace(b"Lavf", b"\xe9\xe8\xff\xfe")
+    assert spoilt != path.read_bytes()
+    path.write_bytes(spoilt)
+    assert read_indices(open_source(path)) == list(range(30))
 
 
 def test_zero_bytes(tmp_path: Path) -> None:

@@ -85,7 +85,15 @@ def test_expand_folder_and_glob(tmp_path: Path) -> None:
 
 def test_expand_leaves_single_sources_alone(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"x")
-    for uri in (str(tmp_path), f"{tmp_path}/*.png", "0", "rtsp://cam/*", "a ! b[0] ! appsink"):
+    for uri in (
+        str(tmp_path),
+        f"{tmp_path}/*.png",
+        "0",
+        "rtsp://cam/*",
+        "synthetic:shapes?seed=1",
+        "gst:a[0] ! appsink",
+        "a ! b[0] ! appsink",
+    ):
         assert expand(uri) == [uri]
     assert expand(0) == ["0"]
     assert expand("not-there.mp4") == ["not-there.mp4"], "open_source says that it is missing"
