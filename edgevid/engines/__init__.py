@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.errors import EdgevidError, EngineError
@@ -58,10 +59,17 @@ def open_engine(
     return opened
 
 
+def has_nvidia_device(dev: Path = Path("/dev")) -> bool:
+    """True where the kernel shows an NVIDIA GPU: a discrete one, or a Jetson's (nvmap)."""
+    return any(dev.glob("nvidia[0-9]*")) or (dev / "nvmap").exists()
+
+
 def _open_gpu(bundle: Bundle, max_batch: int, notify: Callable[[str], None]) -> Engine | None:
     """The first TensorRT that works here; None, with the reasons told, where none does."""
     from edgevid.engines.cuda_memory import open_cuda
 
+    if not has_nvidia_device():
+        return None
     try:
         open_cuda()
     except EdgevidError as exc:

@@ -11,7 +11,7 @@ import pytest
 from fake_gpu import FakeCuda, FakeTensorRT, answer, plan_bytes
 
 import edgevid.engines
-from edgevid.engines import open_engine, tensorrt_engine
+from edgevid.engines import has_nvidia_device, open_engine, tensorrt_engine
 from edgevid.engines.plans import PlanKey, short_hash
 from edgevid.engines.tensorrt_build import BuiltPlan
 from edgevid.engines.tensorrt_engine import TensorRTEngine, open_tensorrt
@@ -304,6 +304,7 @@ def test_nowhere_to_keep_it_is_said(device, make_bundle, tmp_path):
 
 @pytest.fixture
 def gpu(device, monkeypatch):
+    monkeypatch.setattr("edgevid.engines.has_nvidia_device", lambda: True)
     monkeypatch.setattr("edgevid.engines.cuda_memory.open_cuda", lambda: device.cuda)
     return device
 
@@ -317,16 +318,34 @@ def test_auto_takes_tensorrt_where_it_works(make_bundle):
     assert told[-1] == "Engine: tensorrt 10.3.0 (fp32, Fake Orin)"
 
 
-def test_auto_without_a_gpu_is_onnxruntime(monkeypatch, make_bundle):
+def test_auto_with_a_gpu_that_cannot_be_used_says_why(monkeypatch, make_bundle):
     def no_gpu():
         raise EngineError("CUDA: cudaSetDevice failed with cudaErrorNoDevice")
 
+    monkeypatch.setattr("edgevid.engines.has_nvidia_device", lambda: True)
     monkeypatch.setattr("edgevid.engines.cuda_memory.open_cuda", no_gpu)
     told: list[str] = []
     engine = open_engine(make_bundle(), notify=told.append, threads=1)
     assert engine.name.startswith("onnxruntime ")
     assert told[0] == "No GPU is used: CUDA: cudaSetDevice failed with cudaErrorNoDevice"
     assert engine.infer(frames(2))["probs"].shape == (2, 5)
+
+
+def test_auto_on_a_machine_without_a_gpu_only_names_its_engine(monkeypatch, make_bundle):
+    monkeypatch.setattr("edgevid.engines.has_nvidia_device", lambda: False)
+    told: list[str] = []
+    engine = open_engine(make_bundle(), notify=told.append, threads=1)
+    assert told == [f"Engine: {engine.name}"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "found"),
+    [([], False), (["nvidia-caps", "nvidiactl"], False), (["nvidia0"], True), (["nvmap"], True)],
+)
+def test_an_nvidia_device_is_told_by_its_nodes(tmp_path, nodes, found):
+    for node in nodes:
+        (tmp_path / node).touch()
+    assert has_nvidia_device(tmp_path) is found
 
 
 def test_auto_falls_back_and_says_why(gpu, monkeypatch, make_bundle):
