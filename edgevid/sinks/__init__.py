@@ -1,0 +1,8 @@
+"""Where predictions go: JSON lines, a console, a video file, a window."""
+
+from edgevid.sinks.console import ConsoleSink
+from edgevid.sinks.jsonl import JsonlSink
+from edgevid.sinks.video import VideoSink
+from edgevid.sinks.window import WindowSink
+
+__all__ = ["ConsoleSink", "JsonlSink", "VideoSink", "WindowSink"]
