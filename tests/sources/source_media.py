@@ -83,7 +83,6 @@ def make_sound(path: Path, cover: bool = False) -> Path:
         if cover:
             art: Any = out.add_stream("mjpeg", rate=1)
             art.width, art.height, art.pix_fmt = 160, 120, "yuvj420p"
-            art.disposition = av.stream.Disposition.attached_pic
             frame = av.VideoFrame.from_ndarray(picture(0), format="bgr24")
             frame.pts = 0
             out.mux(art.encode(frame))
