@@ -18,8 +18,10 @@ RTX := $(if $(filter x86_64,$(shell uname -m)),$(comma)tensorrt-rtx)
 .PHONY: demo test lint demo-model clean
 
 demo: $(VENV)/.demo-installed
-	$(BIN)/edgevid convert --demo --out $(OUT)/demo.edgevid --force
-	$(BIN)/edgevid run $(OUT)/demo.edgevid --source demo: --smooth mean:4 \
+	@mkdir -p $(OUT)
+	$(BIN)/edgevid convert edgevid/demo/model.onnx --spec edgevid/demo/spec.toml \
+	  --out $(OUT)/demo.edgevid --force
+	$(BIN)/edgevid run $(OUT)/demo.edgevid --source edgevid/demo/demo.mp4 --smooth mean:4 \
 	  --jsonl $(OUT)/demo.jsonl --summary $(OUT)/demo-summary.json
 
 test: $(VENV)/.dev-installed
