@@ -142,7 +142,6 @@ def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> t
 
 def _play(running: Stream, sinks: list[Sink]) -> bool:
     """Feed the sinks until the end; True where Ctrl-C ended it."""
-    from edgevid.pipeline import SourceEnded
     from edgevid.protocols import FrameSink
     from edgevid.types import Frame, Prediction
 
@@ -157,8 +156,6 @@ def _play(running: Stream, sinks: list[Sink]) -> bool:
                     frame_sink.write_frame(result)
                 if any(getattr(s, "stop_requested", False) for s in frame_sinks):
                     return False
-            elif isinstance(result, SourceEnded) and result.error is not None:
-                warning(str(result.error))
     except KeyboardInterrupt:
         return True
     return False
@@ -196,5 +193,8 @@ def _report(summary: Summary, options: dict[str, Any]) -> None:
 
     if not options["quiet"]:
         render_summary(summary)
+    for source in summary.sources:
+        if source.error:
+            warning(source.error)
     if options["summary_file"]:
         write_json(summary.to_dict(), options["summary_file"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
 from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStarted
 from edgevid.pipeline.queues import Inbox, Outbox
-from edgevid.pipeline.summary import Summary
 from edgevid.protocols import Engine, Smoother
 from edgevid.types import Clip, Float32Array, Frame, Prediction, SampledFrame, StageTimings
 
@@ -25,6 +24,7 @@ class _Lane:
     builder: WindowBuilder
     smoother: Smoother | None
     dropped_before: int
+    clips_dropped: int = 0
 
 
 class Inference:
@@ -33,7 +33,6 @@ class Inference:
     Args:
         single: For each lane, True where it has only one source, whose error ends the run.
         inbox, outbox: The queues on both sides.
-        summary: Counts what happens.
     """
 
     def __init__(
@@ -45,7 +44,6 @@ class Inference:
         new_smoother: Callable[[], Smoother] | None,
         inbox: Inbox,
         outbox: Outbox[Result],
-        summary: Summary,
     ) -> None:
         self._engine = engine
         self._output = engine.outputs[0].name
@@ -55,7 +53,6 @@ class Inference:
         self._new_smoother = new_smoother
         self._inbox = inbox
         self._outbox = outbox
-        self._summary = summary
         self._lanes: dict[int, _Lane] = {}
 
     def run(self) -> None:
@@ -85,21 +82,25 @@ class Inference:
         builder = WindowBuilder(self._job.clip, self._job.inputs, message.hop, message.source_id)
         smoother = self._new_smoother() if self._new_smoother else None
         self._lanes[number] = _Lane(builder, smoother, self._inbox.dropped(number))
-        self._summary.source_started(message)
         self._outbox.put(message)
 
+    def with_drops(self, number: int, message: SourceEnded) -> SourceEnded:
+        """The end of the source that lane `number` plays now, with what was dropped of it."""
+        lane = self._lanes.get(number)
+        if lane is None:
+            return message
+        dropped = self._inbox.dropped(number) - lane.dropped_before
+        return replace(message, samples_dropped=dropped, clips_dropped=lane.clips_dropped)
+
     def _source_ended(self, number: int, message: SourceEnded) -> None:
+        message = self.with_drops(number, message)
         lane = self._lanes.pop(number, None)
-        dropped = 0
-        if lane is not None:
-            dropped = self._inbox.dropped(number) - lane.dropped_before
-            last = lane.builder.finish()
-            if last is not None and message.error is None:
-                self._predict(lane, last)
-        self._summary.source_ended(message, dropped)
+        last = lane.builder.finish() if lane is not None else None
+        if lane is not None and last is not None and message.error is None:
+            self._predict(lane, last)
+        self._outbox.put(message)
         if message.error is not None and self._single[number]:
             raise message.error
-        self._outbox.put(message)
 
     def _sampled(self, number: int, sample: SampledFrame) -> None:
         lane = self._lanes[number]
@@ -110,7 +111,7 @@ class Inference:
             return
         if self._inbox.backlog(number) >= lane.builder.hop:
             # A newer window is already complete: this one would only be late.
-            self._summary.clip_dropped(clip.source_id)
+            lane.clips_dropped += 1
             return
         self._predict(lane, clip)
 
@@ -124,7 +125,6 @@ class Inference:
         self._check(scores)
         smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
         prediction = self._prediction(clip, scores, smoothed, started, inferred)
-        self._summary.predicted(prediction)
         self._outbox.put(prediction)
 
     def _prediction(

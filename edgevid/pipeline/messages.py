@@ -31,12 +31,16 @@ class SourceEnded:
         stats: What was read.
         frames_sampled: How many frames the sampler took; the others were skipped.
         error: Why it ended early; None at its natural end.
+        samples_dropped: Samples of a live source that the engine was too slow for.
+        clips_dropped: Windows of a live source that newer ones replaced.
     """
 
     source_id: str
     stats: SourceStats
     frames_sampled: int
     error: EdgevidError | None = None
+    samples_dropped: int = 0
+    clips_dropped: int = 0
 
 
 Captured = SourceStarted | SampledFrame | Clip | Frame | SourceEnded

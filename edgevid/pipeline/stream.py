@@ -62,7 +62,7 @@ class Stream(Iterator[Prediction]):
         ]
         single = [len(sources) == 1 for sources in lanes]
         self._inference = Inference(
-            engine, labels, job, single, new_smoother, self._inbox, self._outbox, self.summary
+            engine, labels, job, single, new_smoother, self._inbox, self._outbox
         )
         # The threads must not hold the stream itself: one that is dropped half-way, or still
         # open when the interpreter exits, is then closed by its finalizer.
@@ -99,6 +99,7 @@ class Stream(Iterator[Prediction]):
                 break
             if isinstance(result, Prediction) and self._left is not None:
                 self._left -= 1
+            self.summary.note(result)
             yield result
         self.close()
 
@@ -132,7 +133,7 @@ class Stream(Iterator[Prediction]):
         for number, capture in enumerate(self._captures):
             for message in capture.ended:
                 if self.summary.is_open(message.source_id):
-                    self.summary.source_ended(message, self._inbox.dropped(number))
+                    self.summary.source_ended(self._inference.with_drops(number, message))
 
 
 def _infer(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevid.metrics import LatencyHistogram
-from edgevid.pipeline.messages import SourceEnded, SourceStarted
+from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.types import Prediction
 
 _STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
@@ -84,15 +84,21 @@ class Summary:
         self._current: dict[str, SourceSummary] = {}
         self.stages = {stage: LatencyHistogram() for stage in _STAGES}
 
+    def note(self, result: Result) -> None:
+        """Take in one result of the run, in the order in which the caller gets them."""
+        if isinstance(result, Prediction):
+            self.predicted(result)
+        elif isinstance(result, SourceStarted):
+            self.source_started(result)
+        elif isinstance(result, SourceEnded):
+            self.source_ended(result)
+
     def source_started(self, message: SourceStarted) -> None:
         entry = SourceSummary(
             message.source_id, message.info.description, notes=list(message.notes)
         )
         self.sources.append(entry)
         self._current[message.source_id] = entry
-
-    def clip_dropped(self, source_id: str) -> None:
-        self._current[source_id].clips_dropped += 1
 
     def predicted(self, prediction: Prediction) -> None:
         entry = self._current[prediction.source_id]
@@ -110,7 +116,7 @@ class Summary:
         """True between a source's start and its end."""
         return source_id in self._current
 
-    def source_ended(self, message: SourceEnded, frames_dropped: int) -> None:
+    def source_ended(self, message: SourceEnded) -> None:
         entry = self._current.pop(message.source_id, None)
         if entry is None:
             entry = SourceSummary(message.source_id)
@@ -118,8 +124,9 @@ class Summary:
         stats = message.stats
         entry.frames_read = stats.frames_read
         entry.frames_lost = stats.frames_lost
-        entry.frames_dropped = frames_dropped
-        entry.frames_used = message.frames_sampled - frames_dropped
+        entry.frames_dropped = message.samples_dropped
+        entry.frames_used = message.frames_sampled - message.samples_dropped
+        entry.clips_dropped = message.clips_dropped
         entry.frames_skipped = stats.frames_read - message.frames_sampled
         entry.notes.extend(stats.notes)
         entry.error = str(message.error) if message.error else None

@@ -182,6 +182,23 @@ def test_sources_that_cannot_be_are_one_clear_line(bundle, wrong_files, source, 
     assert kept.read_text() == "older results\n"
 
 
+def test_a_folder_plays_what_it_can_and_reports_the_rest(bundle, wrong_files):
+    (wrong_files / "good.mp4").symlink_to(demo.CLIP)
+    figures = wrong_files / "s.json"
+    done = edgevid("run", bundle, "--source", wrong_files, "--summary", figures)
+    assert done.returncode == 0, done.stderr
+    warned = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert len(warned) == 2
+    assert "empty.mp4" in warned[0]
+    assert "text.mp4" in warned[1]
+    assert json.loads(figures.read_text())["clips"] == 117
+
+    (wrong_files / "good.mp4").unlink()
+    done = edgevid("run", bundle, "--source", wrong_files, "--quiet")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "edgevid: error: none of the 2 sources could be played"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
