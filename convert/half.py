@@ -54,21 +54,27 @@ def is_float_weight(tensor: TensorProto) -> bool:
     return bool(tensor.data_type == TensorProto.FLOAT)
 
 
-def to_half(model: ModelProto, keep: Collection[str]) -> ModelProto:
+def to_half(model: ModelProto, keep: Collection[str], *, half_scales: bool = False) -> ModelProto:
     """A copy that computes in FP16.
 
     Args:
         model: FP32, from `name_nodes`.
         keep: Names of nodes that stay in FP32; whatever makes a graph output must be one.
+        half_scales: Let QuantizeLinear and DequantizeLinear be FP16 too, scales and all;
+            they can be from opset 19 on.
     """
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(model)
-    rewriter = _Rewriter(inferred, keep)
+    rewriter = _Rewriter(inferred, {*keep, *(() if half_scales else _scaled_nodes(model))})
     for node in model.graph.node:
         rewriter.add(node)
     rewriter.finish()
     return inferred
+
+
+def _scaled_nodes(model: ModelProto) -> set[str]:
+    return {node.name for node in model.graph.node if node.op_type in _SCALED}
 
 
 class _Rewriter:
@@ -115,7 +121,7 @@ class _Rewriter:
         return (
             node.name not in self._keep
             and node.domain in ("", "ai.onnx")
-            and node.op_type not in (*_TYPED_BY_ATTRIBUTE, *_SCALED)
+            and node.op_type not in _TYPED_BY_ATTRIBUTE
             and known
             and not read_inside
             and not any(True for _ in subgraphs(node))

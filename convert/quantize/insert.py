@@ -17,6 +17,7 @@ from edgevid.convert.quantize.placement import Group, Placement
 from edgevid.convert.quantize.scales import ScaleType, activation_scale, quantize_weight
 from edgevid.convert.quantize.weighted import Weight
 from edgevid.errors import ConversionError
+from edgevid.types import Float32Array
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -96,7 +97,7 @@ def _scales(
     placement: Placement,
     ranges: Mapping[str, HasAmax],
     scale_dtype: ScaleType,
-) -> dict[str, np.float32]:
+) -> dict[str, Float32Array]:
     """Scale of every tensor that becomes INT8; tied ones have that of the largest."""
     peaks = {e.tensor: _peak(e.tensor, placement, ranges) for g in groups for e in g.edges}
     for tied in placement.tied:
@@ -125,7 +126,7 @@ class _Inserter:
         self,
         model: ModelProto,
         groups: Collection[Group],
-        scales: Mapping[str, np.float32],
+        scales: Mapping[str, Float32Array],
         scale_dtype: ScaleType,
     ) -> None:
         self._graph = model.graph

@@ -59,7 +59,8 @@ def _fold(model: ModelProto, conv: NodeProto, norm: NodeProto, view: GraphView) 
     from onnx import numpy_helper
 
     def values(name: str) -> Array:
-        return numpy_helper.to_array(view.constants[name]).astype(np.float64)
+        array: Array = numpy_helper.to_array(view.constants[name])
+        return array.astype(np.float64)
 
     gamma, beta, mean, variance = (values(name) for name in norm.input[1:5])
     gain = gamma / np.sqrt(variance + attribute(norm, "epsilon", _EPSILON))
@@ -84,7 +85,10 @@ def _scale_outputs(conv: NodeProto, weight: Array, gain: Array) -> Array:
     """
     rest = (1,) * (weight.ndim - 2)
     if conv.op_type == "Conv":
-        return weight * gain.reshape(-1, 1, *rest)
-    groups = attribute(conv, "group", 1)
-    split = weight.reshape(groups, -1, *weight.shape[1:])
-    return (split * gain.reshape(groups, 1, -1, *rest)).reshape(weight.shape)
+        split, gains = weight, gain.reshape(-1, 1, *rest)
+    else:
+        groups = attribute(conv, "group", 1)
+        split = weight.reshape(groups, -1, *weight.shape[1:])
+        gains = gain.reshape(groups, 1, -1, *rest)
+    scaled: Array = split * gains
+    return scaled.reshape(weight.shape)
