@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from edgevid.errors import ConversionError
+from edgevid.spec import Strict
 
 CandidatePrecision = Literal["int8", "mixed", "fp16", "fp32"]
 """`mixed`: INT8 with some layers kept in higher precision."""
@@ -35,8 +37,7 @@ _CONFIDENCE = 0.95
 Call = Callable[[], object]
 
 
-@dataclass(frozen=True)
-class Ratio:
+class Ratio(Strict):
     """How many times as fast one candidate is as another.
 
     Attributes:
@@ -44,30 +45,27 @@ class Ratio:
         low, high: The median's 95 % bootstrap interval over the rounds.
     """
 
-    median: float
-    low: float
-    high: float
+    median: float = Field(gt=0)
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Strict):
     """What one candidate took.
 
     Attributes:
         samples_ms: One a round, in order: the mean time of one call in that round.
+        median_ms: Of the samples.
         calls: Calls that were timed.
         steady: False where the warm-up ended before its calls took equally long.
         speedup: Against the baseline, round by round.
     """
 
-    samples_ms: tuple[float, ...]
-    calls: int
+    samples_ms: tuple[float, ...] = Field(min_length=1)
+    median_ms: float = Field(gt=0)
+    calls: int = Field(ge=1)
     steady: bool
     speedup: Ratio
-
-    @property
-    def median_ms(self) -> float:
-        return float(np.median(self.samples_ms))
 
 
 def time_candidates(
@@ -114,6 +112,7 @@ def time_candidates(
     return {
         name: Timing(
             samples_ms=tuple(taken),
+            median_ms=float(np.median(taken)),
             calls=calls[name],
             steady=steady[name],
             speedup=compare_samples(samples[baseline], taken),
@@ -137,7 +136,7 @@ def compare_samples(baseline_ms: Sequence[float], samples_ms: Sequence[float]) -
     picks = np.random.default_rng(0).integers(0, len(ratios), (_RESAMPLES, len(ratios)))
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(np.median(ratios[picks], axis=1), [tail, 1 - tail])
-    return Ratio(float(np.median(ratios)), float(low), float(high))
+    return Ratio(median=float(np.median(ratios)), low=float(low), high=float(high))
 
 
 def _warm_up(call: Call, clock: Callable[[], float]) -> bool:
@@ -318,6 +317,4 @@ def _times(ratio: float) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share in percent; only what is whole reads 100 %."""
-    text = f"{share:.1%}"
-    return "99.9 %" if text == "100.0%" and share < 1 else text.replace("%", " %")
+    return f"{100 * share:.4g} %"

@@ -139,9 +139,14 @@ def contenders(**changes) -> list[Contender]:
 
 def timings(**milliseconds) -> dict[str, Timing]:
     """Constant times, or the times of the rounds."""
-    base = compare_samples([1.0], [1.0])
     return {
-        name.upper(): Timing(tuple(np.broadcast_to(ms, 8).tolist()), 8, True, base)
+        name.upper(): Timing(
+            samples_ms=tuple(np.broadcast_to(ms, 8).tolist()),
+            median_ms=float(np.median(ms)),
+            calls=8,
+            steady=True,
+            speedup=compare_samples([1.0], [1.0]),
+        )
         for name, ms in milliseconds.items()
     }
 
@@ -162,7 +167,7 @@ def test_a_slower_int8_gives_way_on_the_device():
     assert choice.name == "FP16"
     assert choice.reason == (
         "INT8 0.80 times as fast as FP16 here (tensorrt 10.3); "
-        "FP16 kept: 2.5 times as fast as FP32 (tensorrt 10.3), agreement 100.0 %"
+        "FP16 kept: 2.5 times as fast as FP32 (tensorrt 10.3), agreement 100 %"
     )
 
 
@@ -178,7 +183,7 @@ def test_off_the_device_speed_does_not_overrule_int8():
     assert asked.name == "FP32"
     assert "INT8 0.80 times as fast as FP32 here (onnxruntime 1.31 (CPU), not the" in asked.reason
     assert "FP16 0.50 times as fast as FP32 here" in asked.reason
-    assert asked.reason.endswith("FP32 kept, agreement 100.0 %")
+    assert asked.reason.endswith("FP32 kept, agreement 100 %")
 
 
 def test_what_fails_the_gate_is_never_kept():
@@ -186,7 +191,7 @@ def test_what_fails_the_gate_is_never_kept():
     for how in (TRT, ORT):
         choice = choose(contenders(int8=broken), timings(int8=1.0, fp16=9.0, fp32=20.0), **how)
         assert choice.name == "FP16"
-        assert choice.reason.startswith("INT8 fails the gate (agreement 31.0 %); FP16 kept")
+        assert choice.reason.startswith("INT8 fails the gate (agreement 31 %); FP16 kept")
     nothing = [Contender("INT8", "int8", False, 0.3, 1.0), Contender("FP16", "fp16", False, 0.0, 2)]
     with pytest.raises(ConversionError, match="none of INT8, FP16 answers like the original"):
         choose(nothing, {}, **TRT)
