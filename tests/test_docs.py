@@ -18,6 +18,13 @@ from pathlib import Path
 import click
 import pytest
 
+from edgevid.spec import ClipSpec, InputSpec, OutputSpec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 NAMES = [d.relative_to(ROOT).as_posix() for d in DOCUMENTS]
@@ -82,6 +89,18 @@ def test_commands_run(name, sandbox):
 def test_programs_run(name, sandbox):
     for body in blocks(ROOT / name, "python"):
         assert run([sys.executable, "-c", body], sandbox)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if blocks(ROOT / n, "toml")])
+def test_every_key_of_a_spec_exists(name):
+    from edgevid.convert.spec_file import read_spec
+
+    for number, body in enumerate(blocks(ROOT / name, "toml")):
+        said = tomllib.loads(body) | {"labels": ["a", "b"]}
+        assert read_spec(said).labels == ("a", "b")
+        for table, model in (("clip", ClipSpec), ("inputs", InputSpec), ("outputs", OutputSpec)):
+            for keys in said.get(table, {}) if table != "clip" else [said.get("clip", {})]:
+                assert set(keys) <= set(model.model_fields), f"{name}, example {number}"
 
 
 def options_of(command: str) -> set[str]:
