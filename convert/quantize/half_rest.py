@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from edgevid.convert.half import to_half
+from edgevid.convert.quantize.graph_view import GraphView
 from edgevid.convert.quantize.scales import ScaleType
 from edgevid.errors import ConversionError
 
@@ -38,7 +39,28 @@ def to_fp16(
     """
     if scale_dtype == "float32":
         return to_half(model, keep)
-    return to_half(_raise_opset(model), keep, half_scales=True)
+    raised = _raise_opset(model)
+    return to_half(raised, {*keep, *_wide_pairs(raised, keep)}, half_scales=True)
+
+
+def _wide_pairs(model: ModelProto, keep: Collection[str]) -> set[str]:
+    """The Q/DQ that keep FP32 scales, as a node that stays in FP32 makes or reads them.
+
+    Behind such a node FP16 would overflow; in front of it a Cast would hide the pair from
+    TensorRT, and the node would run in float.
+    """
+    view = GraphView(model)
+    wide = set()
+    for node in view.nodes:
+        if node.op_type == "QuantizeLinear":
+            producer = view.producers.get(node.input[0])
+            if producer is not None and producer.name in keep:
+                wide.add(node.name)
+        elif node.op_type == "DequantizeLinear":
+            readers = [reader for reader, _ in view.readers[node.output[0]]]
+            if all(reader.name in keep for reader in readers):
+                wide.add(node.name)
+    return wide
 
 
 def _raise_opset(model: ModelProto) -> ModelProto:
