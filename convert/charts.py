@@ -10,16 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from xml.etree.ElementTree import Element
 
 from edgevid.convert.markup import Value, tag
 
-WIDTH = 480.0
+WIDTH = 420.0
 _ROW = 22.0
-_CHARACTER = 6.6
-"""Width of a character in a label, about."""
+_CHARACTER = 7.2
+"""Width of a character in a label, about: that of a wide font."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 16.0, 14.0, 44.0
+_LOWEST = -5
+"""Power of ten that a histogram begins with."""
+
+_BINS = 4
+"""Bars for each power of ten."""
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 16.0, 24.0, 44.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Axis:
         ticks: Values that are marked; the first and last are its ends.
         start, end: Where these lie in the drawing.
         percent: Ticks are shares, shown in percent.
+        powers: Ticks are powers of ten.
     """
 
     label: str
@@ -74,6 +82,7 @@ class Axis:
     start: float
     end: float
     percent: bool = False
+    powers: bool = False
 
     def at(self, value: float) -> float:
         """Where a value lies; beyond the ends: at the end."""
@@ -82,6 +91,8 @@ class Axis:
 
     def text(self, tick: float) -> str:
         """A tick as it is written."""
+        if self.powers:
+            return f"{10**tick:.{max(-round(tick), 0)}f}"
         unit = self.ticks[1] - self.ticks[0]
         decimals = max(-math.floor(math.log10(unit * (100 if self.percent else 1)) + 1e-9), 0)
         return f"{tick * 100:.{decimals}f} %" if self.percent else f"{tick:.{decimals}f}"
@@ -103,11 +114,19 @@ def _steps(low: float, high: float, step: float) -> int:
 
 
 def shorten(text: str, most: int) -> str:
-    """At most so many characters, cut in the middle: layers differ at their ends."""
+    """At most so many characters, cut in the middle: names of layers differ at both ends."""
     if len(text) <= most:
         return text
-    tail = (most - 1) * 2 // 3
-    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def without_folder(names: Sequence[str]) -> list[str]:
+    """Names without the folders that all of them begin with."""
+    paths = [name.split("/") for name in names]
+    levels = zip(*(path[:-1] for path in paths), strict=False)
+    common = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, levels))
+    return ["/".join(path[common:]) for path in paths]
 
 
 def bars(title: str, rows: Sequence[Bar], longest: float | None = None) -> Element:
@@ -118,18 +137,18 @@ def bars(title: str, rows: Sequence[Bar], longest: float | None = None) -> Eleme
         rows: Values of at least 0.
         longest: The value of a bar of full length; longer ones are cut. Default: the largest.
     """
-    widest = max(len(row.label) for row in rows)
-    label_width = min(widest * _CHARACTER + 10, WIDTH * 0.42)
+    labels = without_folder([row.label for row in rows]) if len(rows) > 1 else [rows[0].label]
+    label_width = min(max(len(label) for label in labels) * _CHARACTER + 10, WIDTH * 0.45)
     text_width = max(len(row.text) for row in rows) * _CHARACTER + 10
     room = WIDTH - label_width - text_width
     full = longest or max(row.value for row in rows) or 1.0
     marks = []
-    for i, row in enumerate(rows):
+    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
         y = i * _ROW
         length = max(min(row.value / full, 1.0) * room, 1.5)
         marks += [
             _text(
-                label_width - 8, y + 15, shorten(row.label, int(label_width / _CHARACTER)), "end"
+                label_width - 8, y + 15, shorten(label, int((label_width - 10) / _CHARACTER)), "end"
             ),
             tag(
                 "rect",
@@ -157,7 +176,7 @@ def scatter(
         x_label, y_label: What the axes show.
         limit: A y at which a dashed line runs.
     """
-    height = 300.0
+    height = 270.0
     ys = [p.y for p in points] + ([limit] if limit is not None else [])
     right = max(len(p.label) for p in points) * _CHARACTER + 14
     x_axis = Axis(
@@ -170,11 +189,11 @@ def scatter(
         y = y_axis.at(limit)
         marks.append(_line(x_axis.start, y, x_axis.end, y, "limit"))
         marks.append(_text(x_axis.start + 6, y + 14, "required", "start", "quiet"))
-    below = -math.inf
-    for p in sorted(points, key=lambda p: (y_axis.at(p.y), p.x)):
+    taken = [_Box(x_axis.at(p.low) - 5, y_axis.at(p.y) - 5, x_axis.at(p.high) + 5) for p in points]
+    for p in points:
         x, y = x_axis.at(p.x), y_axis.at(p.y)
-        # Labels of points at one height would lie on each other: each stands below the last.
-        below = max(y + 4, below + 15)
+        place = _place(p, x_axis, y, taken)
+        taken.append(place)
         marks += [
             _line(x_axis.at(p.low), y, x_axis.at(p.high), y, "interval"),
             tag(
@@ -185,35 +204,66 @@ def scatter(
                 cy=y,
                 r=5.0,
             ),
-            _text(x_axis.at(p.high) + 9, below, p.label, "start"),
+            _text(place.left, place.top + 11, p.label, "start"),
         ]
     return _drawing(title, height, marks)
 
 
-def histogram(title: str, values: Sequence[float], x_label: str, highest: float) -> Element:
-    """How often values from 0 to `highest` occur, in at most 20 classes of equal width."""
+@dataclass(frozen=True)
+class _Box:
+    """What a mark or a label covers."""
+
+    left: float
+    top: float
+    right: float
+    height: float = 10.0
+
+    def meets(self, other: _Box) -> bool:
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.top + other.height and other.top < self.top + self.height
+
+
+def _place(point: Point, x_axis: Axis, y: float, taken: Sequence[_Box]) -> _Box:
+    """Where a point's label hides nothing: right, left, below or above, and farther below."""
+    width, height = len(point.label) * _CHARACTER, 14.0
+    right, left, middle = (
+        x_axis.at(point.high) + 8,
+        x_axis.at(point.low) - 8 - width,
+        max(x_axis.at(point.x) - width / 2, x_axis.start),
+    )
+    corners = [(right, y - 7), (left, y - 7), (middle, y + 7), (middle, y - 21)]
+    corners += [(right, y + 7 + height * i) for i in range(len(taken))]
+    boxes = [_Box(x, top, x + width, height) for x, top in corners]
+    free = (b for b in boxes if b.left >= x_axis.start and not any(b.meets(t) for t in taken))
+    return next(free, boxes[0])
+
+
+def histogram(title: str, values: Sequence[float], x_label: str) -> Element:
+    """How often values occur, on a scale of powers of ten from 0.00001 to 1.
+
+    Values below it, 0 too, count in the first bar, those above in the last.
+    """
     height = 190.0
-    x_axis = Axis(x_label, ticks(0.0, highest), _LEFT, WIDTH - _RIGHT)
-    edges = x_axis.ticks[-1]
-    count = 20 if len(values) > 40 else 10
-    counts = [0] * count
+    powers = tuple(float(power) for power in range(_LOWEST, 1))
+    x_axis = Axis(x_label, powers, _LEFT, WIDTH - _RIGHT - 8, powers=True)
+    edges = [_LOWEST + i / _BINS for i in range(-_LOWEST * _BINS + 1)]
+    counts = [0] * (len(edges) - 1)
     for value in values:
-        counts[min(int(value / edges * count), count - 1)] += 1
+        place = math.floor((math.log10(max(value, 10.0**_LOWEST)) - _LOWEST) * _BINS)
+        counts[min(place, len(counts) - 1)] += 1
     y_axis = Axis("clips", _whole(ticks(0.0, max(counts), 5)), height - _BOTTOM, _TOP)
     marks = [*_grid(x_axis, y_axis, height)]
-    for i, number in enumerate(counts):
-        left, right = (x_axis.at(edges * k / count) for k in (i, i + 1))
+    for low, high, number in zip(edges, edges[1:], counts, strict=False):
         top = y_axis.at(number)
         if number:
-            span = f"{edges * i / count:.3g} to {edges * (i + 1) / count:.3g}"
             marks.append(
                 tag(
                     "rect",
-                    _title(f"{span}: {number} clips"),
+                    _title(f"{10**low:.2g} to {10**high:.2g}: {number} clips"),
                     class_="mark",
-                    x=left + 0.5,
+                    x=x_axis.at(low) + 0.5,
                     y=top,
-                    width=right - left - 1,
+                    width=x_axis.at(high) - x_axis.at(low) - 1,
                     height=y_axis.start - top,
                 )
             )

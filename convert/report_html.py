@@ -138,7 +138,7 @@ def _kept_in_fp32(report: Report) -> Element | None:
         return None
     rows = list(report.fp32_nodes.items())
     return folded(
-        f"{len(rows)} nodes kept in FP32, as FP16 would overflow or lose too much there",
+        f"Nodes kept in FP32, as FP16 would overflow or lose too much there: {len(rows)}",
         table("Nodes kept in FP32", ["node", "reason"], rows, words=[1]),
     )
 
@@ -160,7 +160,7 @@ def _plans(report: Report) -> Element:
         "TensorRT engines",
         table("TensorRT engines", heads, rows, words=[2, 5])
         if rows
-        else paragraph("None was asked for. One is built on the device when it first runs."),
+        else paragraph("No engine was asked for. One is built on the device when it first runs."),
     )
 
 

@@ -20,6 +20,11 @@ def megabytes(value: float | None) -> str:
     return f"{value:.3g} MB" if value < 1000 else f"{value:.0f} MB"
 
 
+def below(figure: str, note: str) -> Element:
+    """A figure with a note in small type under it."""
+    return tag("span", figure, tag("span", note, class_="note"))
+
+
 def section(title: str, *children: Child) -> Element:
     """A part of the page under its heading."""
     return tag("section", tag("h2", title), *children)
@@ -31,8 +36,8 @@ def paragraph(*children: Child, class_: str = "") -> Element:
 
 
 def listing(items: Sequence[str]) -> Element:
-    """A list with bullets; "None." where it is empty."""
-    return tag("ul", *(tag("li", item) for item in items)) if items else paragraph("None.")
+    """A list with bullets; "Nothing." where it is empty."""
+    return tag("ul", *(tag("li", item) for item in items)) if items else paragraph("Nothing.")
 
 
 def facts(pairs: Mapping[str, Child]) -> Element:

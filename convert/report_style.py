@@ -38,20 +38,21 @@ ul { padding-left: 1.3em; }
 .facts, .facts dd { margin: 0; }
 .facts dt { padding-top: 2px; }
 .charts {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr));
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr));
   gap: 28px 32px; align-items: start;
 }
-figure { margin: 0; max-width: 560px; break-inside: avoid; }
+figure { margin: 0; max-width: 500px; break-inside: avoid; }
 figure h3 { margin: 0 0 6px; }
 figcaption { margin-top: 4px; }
 .scroll { overflow-x: auto; margin: 0 0 12px; }
 table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; padding: 6px 14px 6px 6px; border-bottom: 1px solid var(--line); }
 th, td { vertical-align: top; }
 thead th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 600; }
 .number { text-align: right; white-space: nowrap; }
 .text { min-width: 14ch; max-width: 70ch; overflow-wrap: anywhere; }
+.note { display: block; color: var(--quiet); font-size: 0.75rem; }
 tr.kept > * { background: var(--panel); }
 .good { color: var(--good); font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import AwareDatetime, Field, model_validator
 
-from edgevid.convert.quantize.clipset import ClipSet
 from edgevid.convert.quantize.gate import Scores, Verdict
 from edgevid.convert.quantize.metrics import Comparison, is_multi_label
 from edgevid.convert.quantize.ranges import Method
@@ -16,6 +16,9 @@ from edgevid.convert.quantize.search import Sensitivity, Trial
 from edgevid.convert.quantize.speed import CandidatePrecision, Timing
 from edgevid.spec import Strict
 from edgevid.types import Array
+
+if TYPE_CHECKING:
+    from edgevid.convert.quantize.clipset import ClipSet
 
 CONFUSION_CLASSES = 20
 """With more classes only the commonest changes are listed: a table would not be read."""
@@ -177,10 +180,12 @@ class Quantisation(Strict):
     not_built: dict[str, str]
 
     @model_validator(mode="after")
-    def _names_its_own(self) -> Quantisation:
+    def _keeps_one_that_passed(self) -> Quantisation:
         names = [candidate.name for candidate in self.candidates]
         if self.kept not in names or len(set(names)) != len(names):
             raise ValueError(f"kept {self.kept!r} must be one of the candidates, once: {names}")
+        if not self.winner.passed:
+            raise ValueError(f"kept {self.kept!r} fails the gate")
         return self
 
     @property

@@ -19,6 +19,7 @@ from edgevid.convert.quantize.report import (
 )
 from edgevid.convert.quantize.search import Sensitivity
 from edgevid.convert.report_parts import (
+    below,
     facts,
     figure,
     folded,
@@ -37,16 +38,17 @@ _MOST_NOISE = 200.0
 
 _TERMS = {
     "same answer": "Share of the clips whose best class is FP32's (of several labels: whose set "
-    "of labels is), with its 95 % interval.",
+    "of labels is); its 95 % interval stands below.",
     "top-1, top-5": "Share of the labelled clips whose true class is the best, or among the "
-    "best five; FP32's own figure in brackets.",
+    "best five; FP32's own figure stands below.",
     "KL": "Kullback-Leibler divergence of the scores from FP32's, in nats, mean over the clips; "
     "0 is equal.",
     "cosine": "Of the angle between the logits and FP32's, mean over the clips; 1 is equal.",
     "SQNR": "Logits' power against the power of their error, mean over the clips: at 20 dB the "
     "error is a tenth of the signal, at 40 dB a hundredth.",
     "time": "Median of one clip over the rounds; the candidates ran in turns.",
-    "speed": "How many times as fast as the baseline, paired by round, with its 95 % interval.",
+    "speed": "How many times as fast as the baseline, paired by round; its 95 % interval "
+    "stands below.",
 }
 
 
@@ -63,15 +65,18 @@ def quantised(report: Quantisation) -> Iterator[Element]:
 
 
 def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
+    """With a full stop, and no line break between a number and its per cent."""
+    return text.removesuffix(".").replace(" %", "\u00a0%") + "."
 
 
 def _off_device(report: Quantisation) -> Iterator[Element]:
-    if report.engine and not report.is_device:
-        yield paragraph(
-            f"The candidates were timed on {report.engine}, which is not the device that the "
-            "bundle is for; there the order may be another one."
-        )
+    if not report.engine or report.is_device:
+        return
+    decided = "decided all the same" if report.by_speed else "did not decide"
+    yield paragraph(
+        f"Times were taken on {report.engine}. That is not the device: another processor may "
+        f"run the candidates in another order. They {decided}."
+    )
 
 
 def _tiles(report: Quantisation) -> Element:
@@ -132,9 +137,9 @@ def _candidate(candidate: CandidateReport) -> list[Child]:
     if c is None:
         row += ["–"] * 6
     else:
+        interval = f"{percent(c.agreement_low)} to {percent(c.agreement_high)}"
         row += [
-            f"{percent(c.top1_agreement)} "
-            f"({percent(c.agreement_low)} to {percent(c.agreement_high)})",
+            below(percent(c.top1_agreement), interval),
             _accuracy(c.candidate_top1, c.reference_top1),
             _accuracy(c.candidate_top5, c.reference_top5),
             f"{c.mean_kl:.2g}",
@@ -147,13 +152,13 @@ def _candidate(candidate: CandidateReport) -> list[Child]:
         speed = timing.speedup
         row += [
             f"{timing.median_ms:.3g} ms",
-            f"{speed.median:.2f} ({speed.low:.2f} to {speed.high:.2f})",
+            below(f"{speed.median:.2f} times", f"{speed.low:.2f} to {speed.high:.2f}"),
         ]
     return [*row, megabytes(candidate.megabytes)]
 
 
-def _accuracy(mine: float | None, reference: float | None) -> str:
-    return "–" if mine is None else f"{percent(mine)} ({percent(reference)})"
+def _accuracy(mine: float | None, reference: float | None) -> Child:
+    return "–" if mine is None else below(percent(mine), f"of {percent(reference)}")
 
 
 def _steadiness(candidate: CandidateReport) -> str:
@@ -210,13 +215,13 @@ def _sizes(report: Quantisation) -> Element:
 
 def _differences(report: Quantisation) -> Iterator[Element]:
     """One histogram for each candidate, on one scale."""
-    compared = [c for c in report.candidates if c.differences]
-    highest = max((max(c.differences) for c in compared), default=0.0)
-    for c in compared:
+    for c in report.candidates:
+        if not c.differences:
+            continue
         title = f"Differences of the scores, {c.name}"
         yield figure(
             title,
-            histogram(title, c.differences, "largest difference of a score from FP32's", highest),
+            histogram(title, c.differences, "largest difference of a score from FP32's"),
             caption=f"{len(c.differences)} clips: half differ by less than "
             f"{float(np.median(c.differences)):.2g}, the most by {max(c.differences):.2g}.",
         )
@@ -312,10 +317,9 @@ def _trials(report: Quantisation) -> Element:
         ]
         for number, trial in enumerate(report.trials, 1)
     ]
-    heads = ["", "stage", "layers in float", "SQNR", "KL", "gate"]
-    return folded(
-        f"The {len(rows)} graphs that were judged", table("Trials", heads, rows, words=[1, 5])
-    )
+    heads = ["number", "stage", "layers in float", "SQNR", "KL", "gate"]
+    graphs = "1 graph" if len(rows) == 1 else f"{len(rows)} graphs"
+    return folded(f"What the gate said of {graphs}", table("Trials", heads, rows, words=[1, 5]))
 
 
 def _clips(report: Quantisation) -> Element:

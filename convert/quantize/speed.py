@@ -307,7 +307,7 @@ def _aside(
     pace = ", ".join(
         f"{_times(_ratio(kept.name, c.name, timings).median)} as fast as {c.name}" for c in others
     )
-    yield f"{pace} here ({where}), which did not decide"
+    yield f"times here ({where}) did not decide: {pace}"
 
 
 def _times(ratio: float) -> str:

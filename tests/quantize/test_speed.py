@@ -176,8 +176,8 @@ def test_off_the_device_speed_does_not_overrule_int8():
     choice = choose(contenders(), slow, **ORT)
     assert (choice.name, choice.by_speed) == ("INT8", False)
     assert choice.reason == (
-        "INT8 kept, agreement 99.6 %; 1.6 times as fast as FP16, 0.80 times as fast as FP32 "
-        "here (onnxruntime 1.31 (CPU), not the device), which did not decide"
+        "INT8 kept, agreement 99.6 %; times here (onnxruntime 1.31 (CPU), not the device) did "
+        "not decide: 1.6 times as fast as FP16, 0.80 times as fast as FP32"
     )
     asked = choose(contenders(), slow, **ORT, decisive=True)
     assert asked.name == "FP32"
