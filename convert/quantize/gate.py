@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from edgevid.convert.graph import SCORES
-from edgevid.convert.quantize.metrics import LOGITS, Comparison, compare_scores, with_logits
-from edgevid.convert.quantize.metrics import wilson_interval as _interval
+from edgevid.convert.quantize.metrics import (
+    LOGITS,
+    Comparison,
+    compare_scores,
+    wilson_interval,
+    with_logits,
+)
 from edgevid.convert.session import Session
 from edgevid.errors import ConversionError, SpecError
 from edgevid.spec import Strict
@@ -57,14 +62,6 @@ class EvalClip(Protocol):
     @property
     def feeds(self) -> Mapping[str, Array]:
         """Every input of the graph by name, batch of 1."""
-
-
-class EvalClips(Protocol):
-    """Clips that can be gone through again and again, in the same order."""
-
-    def __iter__(self) -> Iterator[EvalClip]: ...
-
-    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -211,7 +208,7 @@ class Gate:
 
 def evaluate(
     model: ModelProto | Session,
-    clips: EvalClips,
+    clips: Sequence[EvalClip],
     classes: Sequence[str] = (),
     *,
     progress: Progress = silent,
@@ -287,7 +284,7 @@ def _class_of(clip: EvalClip, classes: Sequence[str]) -> int | None:
 def _better_than_guessing(comparison: Comparison) -> bool:
     """The interval of the reference's accuracy lies above 1 / C."""
     right = round((comparison.reference_top1 or 0.0) * comparison.labelled)
-    return _interval(right, comparison.labelled)[0] > 1 / comparison.classes
+    return wilson_interval(right, comparison.labelled)[0] > 1 / comparison.classes
 
 
 def _agreement(comparison: Comparison) -> str:
