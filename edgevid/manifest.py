@@ -9,10 +9,14 @@ docs/manifest.schema.json.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +28,12 @@ from edgevid.spec import ClipSpec, InputSpec, OutputSpec, Strict, check_time_axe
 SCHEMA_VERSION: Literal[1] = 1
 MANIFEST_NAME = "manifest.json"
 
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8", "mixed"]
 ArtifactKind = Literal["model", "reference", "labels", "plan", "report"]
+
+_TEMPORARY = ".tmp-"
+_LOCK_NAME = ".lock"
+_LOCK_WAIT_S = 60.0
 
 
 class ModelInfo(Strict):
@@ -161,33 +169,66 @@ class Bundle:
             verify(self.path, artifact)
 
     def plan(self, key: str) -> Path | None:
-        """The cached engine for `key`, if there is one and its hash is right.
+        """The cached engine for `key`, if there is one and its hash is right."""
+        return None if self.read_plan(key) is None else self.path / _plan_path(key)
+
+    def read_plan(self, key: str) -> bytes | None:
+        """The bytes of the cached engine for `key`; hashed as they are handed out.
 
         A plan is code: one that is missing, foreign or changed is never returned.
         """
+        path = _plan_path(key)
         for artifact in self.manifest.artifacts:
-            if artifact.kind == "plan" and artifact.key == key:
-                path = self.path / artifact.path
-                if path.is_file() and sha256_file(path) == artifact.sha256:
-                    return path
+            if (artifact.kind, artifact.key, artifact.path) == ("plan", key, path):
+                try:
+                    data = (self.path / path).read_bytes()
+                except OSError:
+                    return None
+                return data if hashlib.sha256(data).hexdigest() == artifact.sha256 else None
         return None
 
     def add_plan(self, key: str, data: bytes) -> Path:
-        """Keep a built engine in the bundle and list it in the manifest; both atomic.
+        """Keep a built engine in the bundle and list it in the manifest.
+
+        Other processes may do the same at the same time, and this one may be killed at any
+        moment: the bundle stays whole, and no plan that was added is lost.
 
         Raises:
-            OutputError: The bundle cannot be written.
+            OutputError: The bundle cannot be written, or was converted anew meanwhile.
+            ManifestError: Its manifest was damaged meanwhile.
         """
-        relative = f"engines/{key}.plan"
+        relative = _plan_path(key)
         target = self.path / relative
-        write_atomic(target, data)
-        entry = Artifact(
-            path=relative, sha256=hashlib.sha256(data).hexdigest(), kind="plan", key=key
-        )
-        others = tuple(a for a in self.manifest.artifacts if a.path != relative)
-        self.manifest = self.manifest.model_copy(update={"artifacts": (*others, entry)})
-        write_atomic(self.path / MANIFEST_NAME, dump(self.manifest))
+        with locked(target.parent):
+            remove_leftovers(self.path)
+            remove_leftovers(target.parent)
+            now = self._manifest_now()
+            others = tuple(a for a in now.artifacts if a.path != relative)
+            if others != now.artifacts:
+                # Not listed while it is replaced: what the manifest lists is always there.
+                self._relist(now, others)
+            write_atomic(target, data)
+            digest = hashlib.sha256(data).hexdigest()
+            entry = Artifact(path=relative, sha256=digest, kind="plan", key=key)
+            self._relist(now, (*others, entry))
         return target
+
+    def _manifest_now(self) -> Manifest:
+        now = _read_manifest(self.path / MANIFEST_NAME)
+        if now.artifact("model") != self.manifest.artifact("model"):
+            raise OutputError(
+                f"{self.path} was converted anew meanwhile: this engine is of the old graph",
+                "Open the bundle again",
+            )
+        return now
+
+    def _relist(self, manifest: Manifest, artifacts: tuple[Artifact, ...]) -> None:
+        self.manifest = manifest.model_copy(update={"artifacts": artifacts})
+        write_atomic(self.path / MANIFEST_NAME, dump(self.manifest))
+
+
+def _plan_path(key: str) -> str:
+    return f"engines/{key}.plan"
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -269,7 +310,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_TEMPORARY, delete=False) as file:
             temporary = file.name
             file.write(data)
             file.flush()
@@ -283,3 +324,61 @@ def write_atomic(path: Path, data: bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
+    """Keep other writers out of a folder, in this process and in others.
+
+    The lock is the kernel's (flock on the file `.lock`, which stays): it ends with its
+    holder, however that ends, so a lock that is left over never blocks.
+
+    Args:
+        folder: Made where it is missing.
+        wait_s: How long to wait for another writer, in seconds.
+
+    Raises:
+        OutputError: The folder cannot be written, or another writer does not come to an end.
+    """
+    until = time.monotonic() + wait_s
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / _LOCK_NAME).open("ab")
+    except OSError as exc:
+        raise OutputError(f"cannot write to {folder}: {exc.strerror or exc}") from None
+    with file:
+        while not _try_lock(file.fileno(), folder):
+            if time.monotonic() >= until:
+                raise OutputError(
+                    f"another process has been writing to {folder} for {wait_s:g} s",
+                    f"End it: it holds {folder / _LOCK_NAME} open",
+                )
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            # Said, not left to the closing: a child forked meanwhile shares the open file.
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _try_lock(handle: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        raise OutputError(f"cannot lock {folder}: {exc.strerror or exc}") from None
+    return True
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder; the caller holds its lock.
+
+    Raises:
+        OutputError: It cannot be removed.
+    """
+    for path in folder.glob(_TEMPORARY + "?" * 8):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise OutputError(f"cannot remove {path}: {exc.strerror or exc}") from None

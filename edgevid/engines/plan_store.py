@@ -7,47 +7,62 @@ noted when it was built: in the bundle's manifest, or beside it in the cache.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edgevid.engines.plans import PlanKey
 from edgevid.engines.tensorrt_build import BuiltPlan
-from edgevid.errors import EngineError, OutputError
-from edgevid.manifest import Bundle, write_atomic
+from edgevid.engines.user_cache import user_cache
+from edgevid.errors import BundleError, EngineError, OutputError
+from edgevid.manifest import Bundle, locked, remove_leftovers, write_atomic
 
 
 def find_plan(bundle: Bundle, want: PlanKey) -> BuiltPlan | None:
-    """A kept plan that serves `want` and is unchanged; the smallest range that does."""
-    keys = [key for key in bundle_keys(bundle) if key.serves(want)]
-    for key in sorted(keys, key=lambda k: k.max_batch):
-        path = bundle.plan(str(key))
-        if path is not None:
-            return BuiltPlan(key, path.read_bytes())
+    """A kept plan that serves `want` and is unchanged; the smallest range that does.
+
+    One for a DLA comes first, and the bundle before the cache.
+    """
+    for key in _best_first(bundle_keys(bundle), want):
+        data = bundle.read_plan(str(key))
+        if data is not None:
+            return BuiltPlan(key, data)
     folder = _cache_of(bundle)
-    cached = [key for key in map(_key_or_none, _names(folder)) if key and key.serves(want)]
-    for key in sorted(cached, key=lambda k: k.max_batch):
+    for key in _best_first(filter(None, map(_key_or_none, _names(folder))), want):
         data = _read_checked(folder / f"{key}.plan")
         if data is not None:
             return BuiltPlan(key, data)
     return None
 
 
-def keep_plan(bundle: Bundle, plan: BuiltPlan, notify: Callable[[str], None]) -> None:
-    """Keep a plan for the next time; `notify` is told where, or why that cannot be."""
+def _best_first(keys: Iterable[PlanKey], want: PlanKey) -> list[PlanKey]:
+    fitting = [key for key in keys if key.serves(want)]
+    return sorted(fitting, key=lambda key: (key.dla_core is None, key.max_batch))
+
+
+def keep_plan(bundle: Bundle, plan: BuiltPlan, notify: Callable[[str], None]) -> Path | None:
+    """Keep a plan for the next time; `notify` is told where, or why that cannot be.
+
+    Returns:
+        Where it lies: in the bundle, or in the user's cache where the bundle cannot be
+        written; None where neither can.
+    """
     try:
-        notify(f"Kept the engine as {bundle.add_plan(str(plan.key), plan.data)}")
-        return
-    except OutputError as exc:
+        path = bundle.add_plan(str(plan.key), plan.data)
+        notify(f"Kept the engine as {path}")
+        return path
+    except (BundleError, OutputError) as exc:
         reason = exc.message
     path = _cache_of(bundle) / f"{plan.key}.plan"
     try:
-        write_atomic(path, plan.data)
-        write_atomic(_digest_path(path), hashlib.sha256(plan.data).hexdigest().encode())
+        with locked(path.parent):
+            remove_leftovers(path.parent)
+            write_atomic(path, plan.data)
+            write_atomic(_digest_path(path), hashlib.sha256(plan.data).hexdigest().encode())
     except OutputError as exc:
         notify(f"The engine is not kept and will be built again: {reason}; {exc.message}")
-        return
+        return None
     notify(f"Kept the engine as {path}, because: {reason}")
+    return path
 
 
 def bundle_keys(bundle: Bundle) -> list[PlanKey]:
@@ -70,8 +85,7 @@ def model_sha256(bundle: Bundle) -> str:
 
 def _cache_of(bundle: Bundle) -> Path:
     """The folder for plans of this very graph."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "edgevid" / "plans" / model_sha256(bundle)
+    return user_cache("plans") / model_sha256(bundle)
 
 
 def _names(folder: Path) -> list[str]:

@@ -3,8 +3,9 @@
 trtrtx-1.7.1.116-sm86-fp16-b1-4-0a1b2c3d
 │      │         │    │    │    └ first 8 hex digits of the ONNX file's SHA-256
 │      │         │    │    └ batches 1 to 4; `b2`: the graph itself has batch 2
-│      │         │    └ precision of the graph
-│      │         └ compute capability 8.6; `any`: portable (TensorRT-RTX only)
+│      │         │    └ precision of the graph: fp32, fp16, int8, or mixed
+│      │         └ compute capability 8.6; `any`: portable (TensorRT-RTX only);
+│      │           `sm87-dla0`: layers on DLA core 0 (TensorRT only)
 │      └ version of the library, to the build number: plans fit no other
 └ trt: TensorRT; trtrtx: TensorRT-RTX
 """
@@ -16,16 +17,18 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from edgevid.errors import EngineError
+from edgevid.manifest import Precision
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
 
 _PREFIXES: dict[Flavour, str] = {"tensorrt": "trt", "tensorrt-rtx": "trtrtx"}
+_PRECISIONS: tuple[str, ...] = get_args(Precision)
 _HASH_DIGITS = 8
 
 _KEY = re.compile(
     r"(?P<prefix>trt|trtrtx)-(?P<version>[0-9A-Za-z.+]+)-(?:sm(?P<major>[0-9]+)(?P<minor>[0-9])|any)"
-    r"-(?P<precision>[a-z0-9]+)-b(?P<min>[1-9][0-9]*)(?:-(?P<max>[1-9][0-9]*))?"
+    r"(?:-dla(?P<dla>[0-9]))?-(?P<precision>[a-z0-9]+)-b(?P<min>[1-9][0-9]*)(?:-(?P<max>[1-9][0-9]*))?"
     r"-(?P<hash>[0-9a-f]{8})"
 )
 
@@ -42,10 +45,12 @@ class PlanKey:
         version: Of the library that built it, such as "10.3.0".
         compute_capability: Such as "8.7"; None: portable across GPUs of 8.0 and later
             (TensorRT-RTX's default; "CPU-Only AOT and TensorRT-RTX Engines" in its manual).
-        precision: Of the graph: "fp32", "fp16", "int8".
+        precision: Of the graph: "fp32", "fp16", "int8" (all that can be), "mixed" (INT8 in
+            part).
         min_batch, max_batch: The batches it takes; equal where `fixed_batch`.
         fixed_batch: The graph itself fixes the batch: no plan of it can take another.
         model_hash: First 8 hex digits of the SHA-256 of the ONNX file.
+        dla_core: The DLA core that runs what it can; None: the GPU runs all.
     """
 
     flavour: Flavour
@@ -56,8 +61,13 @@ class PlanKey:
     max_batch: int
     fixed_batch: bool
     model_hash: str
+    dla_core: int | None = None
 
     def __post_init__(self) -> None:
+        if self.precision not in _PRECISIONS:
+            raise ValueError(f"there is no precision {self.precision!r}")
+        if self.flavour != "tensorrt" and self.dla_core is not None:
+            raise ValueError("only TensorRT has plans for a DLA")
         if self.flavour == "tensorrt" and self.compute_capability is None:
             raise ValueError("only TensorRT-RTX has portable plans")
         if not 1 <= self.min_batch <= self.max_batch:
@@ -69,6 +79,8 @@ class PlanKey:
         device = "any"
         if self.compute_capability is not None:
             device = "sm" + self.compute_capability.replace(".", "")
+        if self.dla_core is not None:
+            device += f"-dla{self.dla_core}"
         batch = f"b{self.max_batch}" if self.fixed_batch else f"b{self.min_batch}-{self.max_batch}"
         prefix = _PREFIXES[self.flavour]
         return "-".join([prefix, self.version, device, self.precision, batch, self.model_hash])
@@ -96,23 +108,34 @@ class PlanKey:
                 max_batch=int(found["max"] or found["min"]),
                 fixed_batch=found["max"] is None,
                 model_hash=found["hash"],
+                dla_core=None if found["dla"] is None else int(found["dla"]),
             )
         except ValueError as exc:
             raise EngineError(f"{text!r} is no plan key: {exc}", hint) from None
 
     def serves(self, want: PlanKey) -> bool:
-        """Whether a plan with this key can do what one with the key `want` could."""
+        """Whether a plan with this key can do what one with the key `want` could.
+
+        One for a DLA serves whoever does not ask for another core: it is there because
+        somebody chose it. It has one batch, so larger ones are run in pieces.
+        """
         same = (
             self.flavour == want.flavour
             and self.version == want.version
             and self.precision == want.precision
             and self.model_hash == want.model_hash
+            and want.dla_core in (None, self.dla_core)
         )
-        here = self.compute_capability == want.compute_capability or (
-            self.compute_capability is None and is_portable_target(want.compute_capability)
+        batches = self.min_batch <= want.min_batch and (
+            want.max_batch <= self.max_batch or self.dla_core is not None
         )
-        batches = self.min_batch <= want.min_batch and want.max_batch <= self.max_batch
-        return same and here and (self.fixed_batch or batches)
+        return same and self.runs_on(want.compute_capability) and (self.fixed_batch or batches)
+
+    def runs_on(self, compute_capability: str | None) -> bool:
+        """Whether such a plan runs on a GPU of that compute capability."""
+        return self.compute_capability == compute_capability or (
+            self.compute_capability is None and is_portable_target(compute_capability)
+        )
 
 
 def is_portable_target(compute_capability: str | None) -> bool:

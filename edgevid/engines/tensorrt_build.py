@@ -7,24 +7,27 @@ it builds for; TensorRT-RTX also on a machine without one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevid.engines import dla
+from edgevid.engines.build_options import BuildOptions
+from edgevid.engines.build_progress import Progress, progress_monitor
 from edgevid.engines.cuda_memory import open_cuda
+from edgevid.engines.plan_summary import plan_summary
 from edgevid.engines.plans import FLAVOURS, Flavour, PlanKey, short_hash
+from edgevid.engines.refusals import parse_graph
 from edgevid.engines.tensorrt_module import error_log, load_tensorrt
+from edgevid.engines.timing_cache import TimingCache
 from edgevid.errors import BuildError
 from edgevid.manifest import sha256_file
 
 if TYPE_CHECKING:
     import tensorrt
 
-Progress = Callable[[str, int, int], None]
-"""Told (phase, steps done, steps in all) while the builder works."""
-
-WORKSPACE_BYTES = 1 << 30
+__all__ = ["BuiltPlan", "Progress", "build_plan", "capability_to_build", "known_capabilities"]
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,23 @@ class BuiltPlan:
         key: What it is valid for; `Bundle.add_plan(str(key), data)` keeps it.
         data: The plan.
         notes: What a user should know, one sentence each.
+        gpu_layers: Built for a DLA: the layers that fell back to the GPU.
     """
 
     key: PlanKey
     data: bytes
     notes: tuple[str, ...] = ()
+    gpu_layers: tuple[str, ...] = ()
 
 
 def build_plan(
     onnx_path: Path,
     flavour: Flavour,
     compute_capability: str | None = None,
-    batch: tuple[int, int, int] = (1, 1, 4),
+    batch: tuple[int, int, int] | None = None,
     *,
     precision: str,
-    workspace_bytes: int = WORKSPACE_BYTES,
+    options: BuildOptions | None = None,
     progress: Progress | None = None,
 ) -> BuiltPlan:
     """Build a plan.
@@ -59,9 +64,9 @@ def build_plan(
         flavour: "tensorrt" or "tensorrt-rtx".
         compute_capability: Such as "8.6". None: the GPU here with TensorRT (which builds for
             no other); every GPU from 8.0 on with TensorRT-RTX.
-        batch: Smallest, usual and largest batch, for graphs with a dynamic batch.
-        precision: What the graph is in, for the key: "fp32", "fp16", "int8".
-        workspace_bytes: Most scratch memory a layer may take.
+        batch: Smallest, usual and largest batch, in place of those of `options`.
+        precision: What the graph is in, for the key: "fp32", "fp16", "int8" or "mixed".
+        options: How to build it; the defaults of `BuildOptions` where None.
         progress: Told how far the builder is.
 
     Raises:
@@ -69,51 +74,140 @@ def build_plan(
         MissingDependencyError: The flavour's package is not installed.
         EngineError: TensorRT is to build, and there is no usable GPU.
     """
-    _check_arguments(onnx_path, flavour, batch)
+    options = options or BuildOptions()
+    if batch is not None:
+        options = replace(options, min_batch=batch[0], opt_batch=batch[1], max_batch=batch[2])
+    _check_arguments(onnx_path, flavour)
+    if options.dla_core is not None:
+        dla.check_dla(flavour, precision)
     trt = load_tensorrt(flavour)
-    notes: list[str] = []
     if flavour == "tensorrt":
         compute_capability = _capability_here(compute_capability)
-    elif compute_capability is None:
-        notes.append("No compute capability was given: the plan runs on every GPU from 8.0 on.")
-
-    error_log(trt).take()
-    builder = trt.Builder(error_log(trt))
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    # The parser owns the weights: it must live until the build is over.
-    parser = trt.OnnxParser(network, error_log(trt))
-    _parse(parser, onnx_path)
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
-    if flavour == "tensorrt-rtx" and compute_capability is not None:
-        _set_capability(trt, config, compute_capability)
-    batches = _set_batches(builder, network, config, batch)
-    if batches.fixed and batch[2] != batches.max:
-        notes.append(f"The graph fixes the batch at {batches.max}.")
-
-    data = _build(trt, builder, network, config, progress)
-    key = PlanKey(
-        flavour,
-        str(trt.__version__),
-        compute_capability,
-        precision,
-        batches.min,
-        batches.max,
-        batches.fixed,
-        short_hash(sha256_file(onnx_path)),
-    )
-    return BuiltPlan(key, data, tuple(notes))
+    return _Build(trt, flavour, compute_capability, precision, options).run(onnx_path, progress)
 
 
-def _check_arguments(onnx_path: Path, flavour: str, batch: tuple[int, int, int]) -> None:
+class _Build:
+    """One build, from the graph to the plan.
+
+    Args:
+        trt: The module `tensorrt` or `tensorrt_rtx`.
+        flavour, compute_capability, precision, options: As for `build_plan`.
+    """
+
+    def __init__(
+        self,
+        trt: Any,
+        flavour: Flavour,
+        compute_capability: str | None,
+        precision: str,
+        options: BuildOptions,
+    ) -> None:
+        self._trt = trt
+        self._flavour = flavour
+        self._capability = compute_capability
+        self._precision = precision
+        self._options = options
+        self._notes: list[str] = []
+        self._gpu_layers: tuple[str, ...] = ()
+
+    def run(self, path: Path, progress: Progress | None) -> BuiltPlan:
+        trt, options = self._trt, self._options
+        error_log(trt).take()
+        builder = trt.Builder(error_log(trt))
+        if options.dla_core is not None:
+            dla.check_core(trt, builder, options.dla_core)
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        # The parser owns the weights: it must live until the build is over.
+        parser = trt.OnnxParser(network, error_log(trt))
+        if options.dla_core is not None:
+            dla.adjust_parser(trt, parser)
+        parse_graph(trt, parser, path)
+        config = builder.create_builder_config()
+        self._configure(config)
+        batches = _set_batches(builder, network, config, options)
+        self._note(_batch_note(options, batches))
+        if options.dla_core is not None:
+            placed = dla.place_on_dla(trt, network, config, options.dla_core)
+            self._note(placed.note(options.dla_core))
+            self._gpu_layers = placed.on_gpu
+        data = self._serialize(builder, network, config, progress)
+        key = PlanKey(
+            self._flavour,
+            str(trt.__version__),
+            self._capability,
+            self._precision,
+            batches.min,
+            batches.max,
+            batches.fixed,
+            short_hash(sha256_file(path)),
+            options.dla_core,
+        )
+        self._note(plan_summary(data).doubt(self._precision))
+        return BuiltPlan(key, data, tuple(self._notes), self._gpu_layers)
+
+    def _configure(self, config: tensorrt.IBuilderConfig) -> None:
+        trt, options = self._trt, self._options
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
+        if options.optimization_level is not None:
+            config.builder_optimization_level = options.optimization_level
+        if options.layer_details:
+            config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if self._flavour == "tensorrt-rtx" and self._capability is not None:
+            _set_capability(trt, config, self._capability)
+        elif self._flavour == "tensorrt-rtx":
+            self._note("No compute capability was given: the plan runs on every GPU from 8.0 on.")
+
+    def _serialize(
+        self,
+        builder: tensorrt.Builder,
+        network: tensorrt.INetworkDefinition,
+        config: tensorrt.IBuilderConfig,
+        progress: Progress | None,
+    ) -> bytes:
+        timings = None
+        if self._flavour == "tensorrt" and self._options.timing_cache:
+            timings = TimingCache(config, _timing_key(self._trt, self._capability))
+            self._note(timings.note)
+        monitor = progress_monitor(self._trt, progress)
+        config.progress_monitor = monitor
+        plan = builder.build_serialized_network(network, config)
+        if monitor.raised is not None:
+            raise monitor.raised
+        if plan is None:
+            raise BuildError(
+                f"TensorRT {self._trt.__version__} cannot build this graph: "
+                f"{error_log(self._trt).take()}",
+                "Convert with --precision fp32, give the builder more memory, or run with "
+                "--engine onnxruntime",
+            )
+        if timings is not None:
+            self._note(timings.save())
+        return bytes(plan)
+
+    def _note(self, text: str) -> None:
+        if text:
+            self._notes.append(text)
+
+
+def _timing_key(trt: Any, capability: str | None) -> str:
+    return f"trt-{trt.__version__}-sm{(capability or '').replace('.', '')}"
+
+
+def _check_arguments(onnx_path: Path, flavour: str) -> None:
     if flavour not in FLAVOURS:
         raise BuildError(f"unknown target {flavour!r}", f"Choose one of: {', '.join(FLAVOURS)}")
-    if not 1 <= batch[0] <= batch[1] <= batch[2]:
-        raise BuildError(
-            f"batch {batch} cannot be", "Give smallest, usual, largest, such as (1, 1, 4)"
-        )
     if not onnx_path.is_file():
         raise BuildError(f"no such file: {onnx_path}", "Give the path of an .onnx file")
+
+
+def capability_to_build(trt: Any, flavour: Flavour, here: str | None) -> str | None:
+    """What to build for on a machine with a GPU of compute capability `here` (None: no GPU).
+
+    TensorRT-RTX builds portable plans for GPUs that it does not know by number.
+    """
+    if flavour == "tensorrt-rtx" and here not in known_capabilities(trt):
+        return None
+    return here
 
 
 def _capability_here(asked: str | None) -> str:
@@ -125,23 +219,6 @@ def _capability_here(asked: str | None) -> str:
             "Leave --compute-capability out, or convert on that device",
         )
     return here
-
-
-def _parse(parser: tensorrt.OnnxParser, path: Path) -> None:
-    if parser.parse_from_file(str(path)):
-        return
-    problems = []
-    hint = "Check that it is a whole ONNX file: edgevid inspect"
-    for i in range(parser.num_errors):
-        error: tensorrt.ParserError = parser.get_error(i)
-        where = ""
-        if error.node_operator():
-            where = f"node {error.node_name() or error.node()!r} ({error.node_operator()}): "
-            hint = "Export the model without that operator, or run it with --engine onnxruntime"
-        problems.append(where + error.desc().strip(". "))
-    raise BuildError(
-        f"TensorRT cannot parse {path}: {'; '.join(problems) or 'it did not say why'}", hint
-    )
 
 
 def known_capabilities(trt: Any) -> dict[str, Any]:
@@ -177,9 +254,13 @@ def _set_batches(
     builder: tensorrt.Builder,
     network: tensorrt.INetworkDefinition,
     config: tensorrt.IBuilderConfig,
-    batch: tuple[int, int, int],
+    options: BuildOptions,
 ) -> _Batches:
-    """Give every input with a dynamic first axis the range `batch`."""
+    """Give every input with a dynamic first axis the range of batches that was chosen.
+
+    A DLA takes one batch only ("General Restrictions" in its documentation): the usual one.
+    """
+    batch = options.batch if options.dla_core is None else (options.opt_batch,) * 3
     profile = builder.create_optimization_profile()
     fixed: set[int] = set()
     dynamic = 0
@@ -203,56 +284,13 @@ def _set_batches(
     return _Batches(size, size, fixed=True)
 
 
+def _batch_note(options: BuildOptions, batches: _Batches) -> str:
+    if batches.fixed and batches.max != options.max_batch:
+        return f"The graph fixes the batch at {batches.max}."
+    if batches.max != options.max_batch:
+        return f"A DLA takes one batch: the plan is for {batches.max}, the usual one."
+    return ""
+
+
 def _show(shape: Sequence[int]) -> str:
     return "[" + ", ".join("?" if d == -1 else str(d) for d in shape) + "]"
-
-
-def _build(
-    trt: Any,
-    builder: tensorrt.Builder,
-    network: tensorrt.INetworkDefinition,
-    config: tensorrt.IBuilderConfig,
-    progress: Progress | None,
-) -> bytes:
-    monitor = _monitor(trt, progress)
-    config.progress_monitor = monitor
-    plan = builder.build_serialized_network(network, config)
-    if monitor.raised is not None:
-        raise monitor.raised
-    if plan is None:
-        raise BuildError(
-            f"TensorRT {trt.__version__} cannot build this graph: {error_log(trt).take()}",
-            "Convert with --precision fp32, give the builder more memory, or run with "
-            "--engine onnxruntime",
-        )
-    return bytes(plan)
-
-
-def _monitor(trt: Any, progress: Progress | None) -> Any:
-    """A progress monitor that also ends the build where `progress` or Ctrl-C raises.
-
-    An exception must not cross the library's own frames: it is kept in `raised`, the build
-    is told to stop, and `_build` raises it again.
-    """
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.raised: BaseException | None = None
-            self._steps: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:  # noqa: ARG002
-            self._steps[phase_name] = num_steps
-
-        def phase_finish(self, phase_name: str) -> None:
-            self._steps.pop(phase_name, None)
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            try:
-                if progress is not None:
-                    progress(phase_name, step + 1, self._steps.get(phase_name, step + 1))
-            except BaseException as exc:
-                self.raised = exc
-            return self.raised is None
-
-    return Monitor()

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.engines.build_options import BuildOptions
 from edgevid.engines.cuda_buffers import IoBuffer, Stream
 from edgevid.engines.cuda_memory import Cuda, open_cuda
+from edgevid.engines.engine_layers import load_engine
 from edgevid.engines.feeds import check_feeds, show_shape
 from edgevid.engines.plan_store import bundle_keys, find_plan, keep_plan, model_sha256
 from edgevid.engines.plans import Flavour, PlanKey, short_hash
-from edgevid.engines.tensorrt_build import BuiltPlan, build_plan, known_capabilities
+from edgevid.engines.tensorrt_build import BuiltPlan, build_plan, capability_to_build
 from edgevid.engines.tensorrt_module import error_log, load_tensorrt
 from edgevid.errors import EngineError
 from edgevid.manifest import Bundle
@@ -49,11 +51,11 @@ def open_tensorrt(
         model_hash=short_hash(model_sha256(bundle)),
     )
     plan = find_plan(bundle, want)
-    loaded = None if plan is None else _deserialize(trt, plan.data)
+    loaded = None if plan is None else load_engine(trt, plan.data, plan.key)
     if plan is None or loaded is None:
         notify(_why_build(bundle, want, plan, cuda, trt))
         plan = _build(bundle, want, trt, notify)
-        loaded = _deserialize(trt, plan.data)
+        loaded = load_engine(trt, plan.data, plan.key)
         if loaded is None:
             raise EngineError(
                 f"TensorRT does not load the plan {plan.key} that it just built: "
@@ -62,13 +64,6 @@ def open_tensorrt(
             )
         keep_plan(bundle, plan, notify)
     return TensorRTEngine(trt, cuda, loaded, plan.key)
-
-
-def _deserialize(trt: Any, data: bytes) -> Any:
-    """The engine in a plan whose hash was checked; None where the library refuses it."""
-    error_log(trt).take()
-    runtime = trt.Runtime(error_log(trt))
-    return runtime.deserialize_cuda_engine(data)
 
 
 def _why_build(
@@ -87,15 +82,12 @@ def _why_build(
 
 
 def _build(bundle: Bundle, want: PlanKey, trt: Any, notify: Callable[[str], None]) -> BuiltPlan:
-    capability = want.compute_capability
-    if want.flavour == "tensorrt-rtx" and capability not in known_capabilities(trt):
-        capability = None
     return build_plan(
         bundle.file("model"),
         want.flavour,
-        capability,
-        (1, want.max_batch, want.max_batch),
+        capability_to_build(trt, want.flavour, want.compute_capability),
         precision=want.precision,
+        options=BuildOptions(1, want.max_batch, want.max_batch),
         progress=_reporter(notify),
     )
 

@@ -7,8 +7,9 @@ import importlib
 import logging
 from typing import Any
 
+from edgevid.engines.cuda_memory import open_cuda
 from edgevid.engines.plans import Flavour
-from edgevid.errors import EngineError, MissingDependencyError
+from edgevid.errors import EdgevidError, EngineError, MissingDependencyError
 
 _MODULES: dict[Flavour, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 
@@ -37,6 +38,24 @@ def load_tensorrt(flavour: Flavour) -> Any:
             f"the package {name!r} is installed but does not load: {exc}",
             "Check that it fits this machine's CUDA (edgevid doctor)",
         ) from None
+
+
+def why_unusable(flavour: Flavour, *, build_only: bool = False) -> str:
+    """Why this machine cannot use engines of a flavour; empty where it can.
+
+    Args:
+        flavour: Of TensorRT.
+        build_only: A GPU is not asked for (TensorRT-RTX builds without one).
+    """
+    try:
+        load_tensorrt(flavour)
+        if not build_only:
+            open_cuda()
+    except MissingDependencyError as exc:
+        return f"the package {exc.package!r} is not installed"
+    except EdgevidError as exc:
+        return exc.message
+    return ""
 
 
 @functools.cache

@@ -173,7 +173,8 @@ def device(monkeypatch, tmp_path):
     cuda = FakeCuda()
     device = Device(cuda, FakeTensorRT(cuda))
 
-    def build(path, flavour, capability, batch, *, precision, **_rest):
+    def build(path, flavour, capability, *, precision, options, **_rest):
+        batch = options.batch
         device.builds.append((path.name, flavour, capability, batch, precision))
         key = PlanKey(
             flavour,
