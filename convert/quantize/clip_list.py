@@ -1,0 +1,139 @@
+"""Which videos the user means: paths, folders, patterns, and CSV files that list clips.
+
+A CSV file has a header row. Its columns are `path` (relative to the file), and as wanted
+`label`, `start_s` and `end_s` (the part of the video that the label is about; empty: its
+beginning, its end). Other columns are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from edgevid.errors import SourceError, SpecError
+from edgevid.sources import expand
+from edgevid.sources.uri import Kind, kind_of
+from edgevid.spec import Strict, parse
+
+
+@dataclass(frozen=True)
+class ListedClip:
+    """A video, or a part of one, that windows may be drawn from.
+
+    Attributes:
+        uri: What `open_source` takes.
+        label: What it shows; None where nothing says.
+        start_s, end_s: The part meant, in seconds from the video's start; the frame at
+            `end_s` no longer belongs to it.
+    """
+
+    uri: str
+    label: str | None = None
+    start_s: float = 0.0
+    end_s: float = math.inf
+
+    @property
+    def video(self) -> str:
+        """The same for every clip of one video, by whatever path it is named."""
+        return os.path.realpath(self.uri) if os.path.exists(self.uri) else self.uri
+
+
+class _Row(Strict):
+    path: str = Field(min_length=1)
+    label: str | None = None
+    start_s: float = Field(0.0, ge=0)
+    end_s: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> _Row:
+        if self.end_s is not None and self.end_s <= self.start_s:
+            raise ValueError(f"end_s {self.end_s:g} must lie after start_s {self.start_s:g}")
+        return self
+
+
+def list_clips(paths: Sequence[str]) -> list[ListedClip]:
+    """Every clip that `paths` stand for, in their order, none twice.
+
+    Args:
+        paths: Videos, folders or glob patterns of videos (see `edgevid.sources.expand`),
+            folders of images (the frames of one video), and CSV files.
+
+    Raises:
+        SourceError: A folder or pattern holds nothing, or a path does not exist.
+        SpecError: A CSV file cannot be right; names the row and the column.
+    """
+    listed: dict[tuple[str, float, float], ListedClip] = {}
+    for path in paths:
+        clips = read_csv(Path(path)) if path.lower().endswith(".csv") else _expanded(path)
+        for clip in clips:
+            listed.setdefault((clip.video, clip.start_s, clip.end_s), clip)
+    return list(listed.values())
+
+
+def _expanded(path: str) -> Iterable[ListedClip]:
+    for uri in expand(path):
+        _check(uri)
+        yield ListedClip(uri)
+
+
+def _check(uri: str) -> None:
+    """Raise where `uri` does not exist or is nothing that can be read twice."""
+    if kind_of(uri) in (Kind.CAMERA, Kind.GSTREAMER):
+        raise SourceError(f"{uri!r} is live: its frames cannot be read again", "Give video files")
+
+
+def read_csv(path: Path) -> list[ListedClip]:
+    """The clips that a CSV file lists.
+
+    Raises:
+        SpecError: It cannot be read, has no column `path` or no rows, or a row is wrong.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
+            header = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = header
+            if "path" not in header:
+                raise SpecError(
+                    f"{path} has no column 'path'; its first row says {', '.join(header) or '-'}",
+                    "Begin the file with a header row such as: path,label,start_s,end_s",
+                )
+            clips = [_clip(path, reader.line_num, cells) for cells in reader]
+    except OSError as exc:
+        raise SpecError(f"{path} cannot be read: {exc.strerror}", "Check the path") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path} is not UTF-8 text", "Save it as CSV in UTF-8") from None
+    except csv.Error as exc:
+        raise SpecError(f"{path}, row {reader.line_num}: {exc}", "Check its quotes") from None
+    if not clips:
+        raise SpecError(f"{path} lists no clip", "Add one row for each clip")
+    return clips
+
+
+def _clip(table: Path, number: int, cells: dict[str | None, str | list[str] | None]) -> ListedClip:
+    where = f"{table}, row {number}"
+    if None in cells:
+        raise SpecError(
+            f"{where} has more cells than the header: {cells[None]}",
+            "Put cells that hold a comma in quotes",
+        )
+    said = {
+        name: cells[name].strip()  # type: ignore[union-attr]
+        for name in _Row.model_fields
+        if cells.get(name)
+    }
+    row: _Row = parse(_Row, {name: text for name, text in said.items() if text}, where)
+    uri = row.path
+    if "://" not in uri and not uri.startswith("synthetic:"):
+        uri = str(table.parent / uri)
+    try:
+        _check(uri)
+    except SourceError as exc:
+        raise SpecError(f"{where}, column 'path': {exc.message}", exc.hint) from None
+    return ListedClip(uri, row.label, row.start_s, math.inf if row.end_s is None else row.end_s)
