@@ -22,8 +22,9 @@ FALLBACK_FPS = 25.0
 # FFmpeg draws files of these formats as a terminal's screen, whatever text they hold.
 _TEXT_FORMATS = frozenset({"tty", "bin", "adf", "idf", "xbin"})
 
-# What FFmpeg has to say of a broken file, this module says in `SourceStats.notes`.
-av.logging.set_level(av.logging.PANIC)
+# What FFmpeg has to say of a broken file, this module says in `SourceStats.notes`. Any level
+# at all would have FFmpeg's threads wait for Python's lock, which closing a decoder holds.
+av.logging.set_level(None)
 
 
 class ContainerSource:
