@@ -9,6 +9,7 @@ for a batch of 1 and of 3.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -216,11 +217,13 @@ def _capture(model: TorchModel, example: list[Array], attempt: _Attempt) -> Mode
     program = model.code
     if model.form != "program":
         batch = None if attempt.batch else torch.export.Dim(BATCH)
-        program = torch.export.export(
-            model.code,
-            model.arguments(example)[0],
-            dynamic_shapes=None if batch is None else tuple({0: batch} for _ in example),
-        )
+        # Where it fails, it prints all that it has captured so far to stderr.
+        with contextlib.redirect_stderr(io.StringIO()):
+            program = torch.export.export(
+                model.code,
+                model.arguments(example)[0],
+                dynamic_shapes=None if batch is None else tuple({0: batch} for _ in example),
+            )
     exported = torch.onnx.export(
         program,
         dynamo=True,

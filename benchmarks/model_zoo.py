@@ -1,0 +1,227 @@
+"""Which of torchvision's video classifiers convert: export, bundle and plan of each.
+
+    pip install 'edgevid[torch,tensorrt-rtx]' && pip install --no-deps torchvision
+    python -m edgevid.benchmarks.model_zoo [MODEL ...]
+
+Each model, with random weights, goes from Python to ONNX, to a bundle in FP32 and in FP16,
+and to a TensorRT-RTX plan of both, in a process of its own. What fails is a row with the
+reason. The table is Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgevid.convert import convert
+from edgevid.convert.torch_export import export_torch
+from edgevid.errors import EdgevidError
+from edgevid.manifest import Precision
+
+MODELS = {
+    "r3d_18": (1, 3, 16, 112, 112),
+    "mc3_18": (1, 3, 16, 112, 112),
+    "r2plus1d_18": (1, 3, 16, 112, 112),
+    "s3d": (1, 3, 16, 224, 224),
+    "mvit_v2_s": (1, 3, 16, 224, 224),
+    "swin3d_t": (1, 3, 16, 224, 224),
+}
+"""Names in `torchvision.models.video`, and the clip that each takes (N, C, T, H, W)."""
+
+COMPUTE_CAPABILITY = "8.6"
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+_SEED = 7
+_LIBRARIES: list[object] = []
+"""Operators live as long as the library object that declares them."""
+
+_HEADER = (
+    "| model | clip | to ONNX | precision | nodes | MB | scores differ | same top-1 "
+    "| seconds | plan MB | plan seconds | remark |\n"
+    "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---|"
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one precision; None is what was not reached.
+
+    Attributes:
+        model: Name in torchvision.
+        clip: Frames and size.
+        export_s: Seconds from Python to ONNX, the check against PyTorch included.
+        precision: Of the bundle.
+        nodes, megabytes: Of the bundle's graph.
+        max_abs_diff, top1_agreement: Its scores against the ONNX model's, on real frames.
+        convert_s: Seconds from ONNX to bundle, without the plan.
+        plan_mb, plan_s: Of the plan, and of building it.
+        peak_gb: Most memory that the process has held up to here.
+        remark: Nodes kept in FP32, notes of the conversion, or why there is no bundle or plan.
+    """
+
+    model: str
+    clip: str
+    export_s: float | None = None
+    precision: str = ""
+    nodes: int | None = None
+    megabytes: float | None = None
+    max_abs_diff: float | None = None
+    top1_agreement: float | None = None
+    convert_s: float | None = None
+    plan_mb: float | None = None
+    plan_s: float | None = None
+    peak_gb: float = 0.0
+    remark: str = ""
+
+
+def declare_operators() -> None:
+    """Make torchvision importable where its native operators do not load.
+
+    Its wheels are built against another build of PyTorch than the CPU one; importing it then
+    fails on detection operators that are not registered. No video model uses them, so their
+    signatures are enough.
+    """
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _LIBRARIES.append(library)
+
+
+def measure(name: str, folder: Path) -> Iterator[Row]:
+    """The rows of one model: one for each precision, or one that says why there is none."""
+    import torch
+
+    shape = MODELS[name]
+    clip = f"{shape[2]}x{shape[3]}x{shape[4]}"
+    declare_operators()
+    torch.manual_seed(_SEED)
+    start = time.monotonic()
+    try:
+        exported = export_torch(
+            f"torchvision.models.video:{name}", folder, example_shape=shape, notify=_say
+        )
+    except EdgevidError as exc:
+        yield Row(name, clip, remark=str(exc), peak_gb=_peak_gb())
+        return
+    export_s = time.monotonic() - start
+    for note in exported.notes:
+        _say(note)
+    for precision in _PRECISIONS:
+        yield _convert(name, clip, exported.path, export_s, precision, folder)
+
+
+def _convert(
+    name: str, clip: str, onnx_file: Path, export_s: float, precision: Precision, folder: Path
+) -> Row:
+    start = time.monotonic()
+    try:
+        report = convert(
+            onnx_file,
+            folder / f"{name}-{precision}.edgevid",
+            precision=precision,
+            # The only target whose failure is a remark and not the end.
+            target="auto",
+            compute_capabilities=[COMPUTE_CAPABILITY],
+            reference=False,
+            progress=lambda _, text: _say(text),
+        ).report
+    except EdgevidError as exc:
+        return Row(name, clip, export_s, precision, remark=str(exc), peak_gb=_peak_gb())
+    seconds = time.monotonic() - start
+    plan = next(p for p in report.plans if p.flavour == "tensorrt-rtx")
+    remarks = [f"{len(report.fp32_nodes)} nodes in FP32"] if report.fp32_nodes else []
+    remarks += [note for note in report.notes if "engine was built" not in note]
+    if plan.key is None:
+        remarks.append(f"no plan: {plan.note}")
+    return Row(
+        name,
+        clip,
+        export_s,
+        precision,
+        report.converted.nodes,
+        report.converted.megabytes,
+        report.parity.max_abs_diff,
+        report.parity.top1_agreement,
+        seconds - (plan.seconds or 0.0),
+        plan.megabytes,
+        plan.seconds,
+        _peak_gb(),
+        "; ".join(remarks),
+    )
+
+
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def render(row: Row) -> str:
+    """A row of the Markdown table."""
+
+    def show(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    cells = [
+        row.model,
+        row.clip,
+        show(row.export_s, ".0f") + (" s" if row.export_s else ""),
+        row.precision,
+        show(row.nodes, "d"),
+        show(row.megabytes, ".1f"),
+        show(row.max_abs_diff, ".1e"),
+        show(row.top1_agreement, ".0%"),
+        show(row.convert_s, ".0f"),
+        show(row.plan_mb, ".1f"),
+        show(row.plan_s, ".0f"),
+        f"{row.remark}{'; ' if row.remark else ''}peak {row.peak_gb:.1f} GB".replace("|", "\\|"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _in_own_process(name: str) -> list[Row]:
+    """So that a model's memory is its own, and a crash ends no more than its rows."""
+    command = [sys.executable, "-m", "edgevid.benchmarks.model_zoo", name, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    rows = [Row(**json.loads(line)) for line in done.stdout.splitlines()]
+    if done.returncode:
+        rows.append(Row(name, "", remark=f"the process ended with status {done.returncode}"))
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert the models and print the table; the value is the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--json", action="store_true", help="JSON lines, all in this process")
+    args = parser.parse_args(argv)
+    names = args.models or list(MODELS)
+    if unknown := set(names) - set(MODELS):
+        parser.error(f"unknown model {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+    if args.json:
+        for name in names:
+            with tempfile.TemporaryDirectory() as folder:
+                for row in measure(name, Path(folder)):
+                    print(json.dumps(asdict(row)), flush=True)
+        return 0
+    print(_HEADER, flush=True)
+    for name in names:
+        for row in _in_own_process(name):
+            print(render(row), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
