@@ -7,7 +7,7 @@ noted when it was built: in the bundle's manifest, or beside it in the cache.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from edgevid.engines.plans import PlanKey
@@ -17,21 +17,21 @@ from edgevid.errors import BundleError, EngineError, OutputError
 from edgevid.manifest import Bundle, locked, remove_leftovers, write_atomic
 
 
-def find_plan(bundle: Bundle, want: PlanKey) -> BuiltPlan | None:
-    """A kept plan that serves `want` and is unchanged; the smallest range that does.
+def find_plans(bundle: Bundle, want: PlanKey) -> Iterator[BuiltPlan]:
+    """The kept plans that serve `want` and are unchanged, best first.
 
-    One for a DLA comes first, and the bundle before the cache.
+    One for a DLA comes first, then the smallest range of batches; the bundle's before those
+    in the user's cache.
     """
     for key in _best_first(bundle_keys(bundle), want):
         data = bundle.read_plan(str(key))
         if data is not None:
-            return BuiltPlan(key, data)
+            yield BuiltPlan(key, data)
     folder = _cache_of(bundle)
     for key in _best_first(filter(None, map(_key_or_none, _names(folder))), want):
         data = _read_checked(folder / f"{key}.plan")
         if data is not None:
-            return BuiltPlan(key, data)
-    return None
+            yield BuiltPlan(key, data)
 
 
 def _best_first(keys: Iterable[PlanKey], want: PlanKey) -> list[PlanKey]:

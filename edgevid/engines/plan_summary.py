@@ -14,6 +14,7 @@ GPU can tell: `edgevid.engines.engine_layers`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _CONSTANT = re.compile(rb"tensor=\{[^\n]*?const_payload_size=(\d+)[^\n]*? type=(\w+) \}")
@@ -71,14 +72,19 @@ class PlanSummary:
         return ""
 
 
+def plan_constants(data: bytes) -> Iterator[tuple[str, int]]:
+    """(type, bytes) of every constant in a plan's text, such as ("int8", 4608)."""
+    for size, kind in _CONSTANT.findall(data):
+        yield kind.decode(), int(size)
+
+
 def plan_summary(data: bytes) -> PlanSummary:
     """Read what a plan's bytes show of it."""
-    found: dict[bytes, list[int]] = {}
-    for size, kind in _CONSTANT.findall(data):
-        found.setdefault(kind, []).append(int(size))
+    sizes: dict[str, list[int]] = {"int8": [], "half": [], "float": []}
+    for kind, size in plan_constants(data):
+        sizes.setdefault(kind, []).append(size)
     int8, half, single = (
-        Constants(len(found.get(kind, ())), sum(found.get(kind, ())))
-        for kind in (b"int8", b"half", b"float")
+        Constants(len(sizes[kind]), sum(sizes[kind])) for kind in ("int8", "half", "float")
     )
     names = dict.fromkeys(name.decode("utf-8", "replace") for name in _LAYER.findall(data))
     return PlanSummary(len(data), int8, half, single, tuple(names))

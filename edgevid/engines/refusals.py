@@ -114,10 +114,7 @@ def _only_says_no(code: str, text: str) -> bool:
 def _clean(text: str) -> str:
     """The lines that say something, without where in the library they were written."""
     lines = [line for line in text.splitlines() if line.strip() and not _NOISE.search(line)]
-    short = (
-        re.sub(r"^\[\S+::\w+::\d+\] |\bIn \w+ at \S+$|^Assertion failed: ", "", s) for s in lines
-    )
-    return " ".join(s.strip() for s in short).strip(". ")
+    return " ".join(_PLACES.sub("", line).strip() for line in lines).strip(". ")
 
 
 def parse_graph(trt: Any, parser: tensorrt.OnnxParser, path: Path) -> None:

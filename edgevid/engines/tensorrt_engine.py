@@ -14,7 +14,7 @@ from edgevid.engines.cuda_buffers import IoBuffer, Stream
 from edgevid.engines.cuda_memory import Cuda, open_cuda
 from edgevid.engines.engine_layers import load_engine
 from edgevid.engines.feeds import check_feeds, show_shape
-from edgevid.engines.plan_store import bundle_keys, find_plan, keep_plan, model_sha256
+from edgevid.engines.plan_store import bundle_keys, find_plans, keep_plan, model_sha256
 from edgevid.engines.plans import Flavour, PlanKey, short_hash
 from edgevid.engines.tensorrt_build import BuiltPlan, build_plan, capability_to_build
 from edgevid.engines.tensorrt_module import error_log, load_tensorrt
@@ -50,34 +50,32 @@ def open_tensorrt(
         fixed_batch=False,
         model_hash=short_hash(model_sha256(bundle)),
     )
-    plan = find_plan(bundle, want)
-    loaded = None if plan is None else load_engine(trt, plan.data, plan.key)
-    if plan is None or loaded is None:
-        notify(_why_build(bundle, want, plan, cuda, trt))
-        plan = _build(bundle, want, trt, notify)
+    refused = ""
+    for plan in find_plans(bundle, want):
         loaded = load_engine(trt, plan.data, plan.key)
-        if loaded is None:
-            raise EngineError(
-                f"TensorRT does not load the plan {plan.key} that it just built: "
-                f"{error_log(trt).take()}",
-                "Check the GPU's memory and driver, or use --engine onnxruntime",
-            )
-        keep_plan(bundle, plan, notify)
+        if loaded is not None:
+            return TensorRTEngine(trt, cuda, loaded, plan.key)
+        refused = f"the kept plan {plan.key} does not load ({error_log(trt).take()})"
+    notify(_why_build(bundle, want, refused, cuda))
+    plan = _build(bundle, want, trt, notify)
+    loaded = load_engine(trt, plan.data, plan.key)
+    if loaded is None:
+        raise EngineError(
+            f"TensorRT does not load the plan {plan.key} that it just built: "
+            f"{error_log(trt).take()}",
+            "Check the GPU's memory and driver, or use --engine onnxruntime",
+        )
+    keep_plan(bundle, plan, notify)
     return TensorRTEngine(trt, cuda, loaded, plan.key)
 
 
-def _why_build(
-    bundle: Bundle, want: PlanKey, refused: BuiltPlan | None, cuda: Cuda, trt: Any
-) -> str:
-    if refused is not None:
-        reason = f"the kept plan {refused.key} does not load ({error_log(trt).take()})"
-    else:
-        others = ", ".join(str(key) for key in bundle_keys(bundle))
-        reason = "no kept plan fits this device" + (f" (there are: {others})" if others else "")
+def _why_build(bundle: Bundle, want: PlanKey, refused: str, cuda: Cuda) -> str:
+    others = ", ".join(str(key) for key in bundle_keys(bundle))
+    none_fits = "no kept plan fits this device" + (f" (there are: {others})" if others else "")
     return (
         f"Building an engine with {want.flavour} {want.version} for {cuda.device_name} "
-        f"(compute capability {cuda.compute_capability}), because {reason}. This may take "
-        "minutes, once"
+        f"(compute capability {cuda.compute_capability}), because {refused or none_fits}. This "
+        "may take minutes, once"
     )
 
 

@@ -178,6 +178,7 @@ class FakeTensorRT(SimpleNamespace):
         self.cuda = cuda
         self.calls: list[tuple[str, object]] = []
         self.deserialized: list[bytes] = []
+        self.runtimes: list[SimpleNamespace] = []
         self.fail_launch = self.fail_context = False
 
     __hash__ = object.__hash__
@@ -191,4 +192,5 @@ class FakeTensorRT(SimpleNamespace):
                 logger.log(self.ILogger.ERROR, "magic tag does not match")
                 return None
 
-        return SimpleNamespace(deserialize_cuda_engine=deserialize)
+        self.runtimes.append(SimpleNamespace(deserialize_cuda_engine=deserialize, DLA_core=-1))
+        return self.runtimes[-1]

@@ -26,11 +26,12 @@ def keys(draw: st.DrawFn) -> PlanKey:
         flavour=flavour,
         version=".".join(str(n) for n in draw(st.lists(st.integers(0, 200), min_size=2))),
         compute_capability=None if portable else f"{major}.{minor}",
-        precision=draw(st.sampled_from(["fp32", "fp16", "int8"])),
+        precision=draw(st.sampled_from(["fp32", "fp16", "int8", "mixed"])),
         min_batch=largest if fixed else smallest,
         max_batch=largest,
         fixed_batch=fixed,
         model_hash=draw(st.text("0123456789abcdef", min_size=8, max_size=8)),
+        dla_core=draw(st.none() | st.integers(0, 3)) if flavour == "tensorrt" else None,
     )
 
 
@@ -64,6 +65,10 @@ def test_a_plan_serves_its_own_key(key):
             replace(ORIN, compute_capability="11.0", min_batch=2, max_batch=2, fixed_batch=True),
             "trt-10.3.0-sm110-fp16-b2-0a1b2c3d",
         ),
+        (
+            replace(ORIN, precision="mixed", max_batch=1, dla_core=1),
+            "trt-10.3.0-sm87-dla1-mixed-b1-1-0a1b2c3d",
+        ),
     ],
 )
 def test_written_out(key, text):
@@ -84,6 +89,9 @@ def test_written_out(key, text):
         "trt-../../x-sm87-fp16-b1-4-0a1b2c3d",
         "trt-10.3.0-sm87-fp16-b1-4-0A1B2C3D",
         "nvcaffe-10.3.0-sm87-fp16-b1-4-0a1b2c3d",
+        "trt-10.3.0-sm87-fp8-b1-4-0a1b2c3d",
+        "trt-10.3.0-sm87-dla1-b1-4-0a1b2c3d",
+        "trtrtx-1.7.1.116-sm86-dla0-fp16-b1-4-0a1b2c3d",
     ],
 )
 def test_what_is_no_key(text):
@@ -97,6 +105,8 @@ def test_what_is_no_key(text):
         {"version": "10.3.1"},
         {"compute_capability": "8.6"},
         {"precision": "fp32"},
+        {"precision": "mixed"},
+        {"dla_core": 0},
         {"model_hash": "00000000"},
         {"max_batch": 8},
         {"flavour": "tensorrt-rtx"},
@@ -111,6 +121,15 @@ def test_a_larger_range_and_a_fixed_batch_serve():
     assert not replace(ORIN, min_batch=2).serves(ORIN)
     fixed = replace(ORIN, min_batch=1, max_batch=1, fixed_batch=True)
     assert fixed.serves(ORIN)
+
+
+def test_a_plan_for_a_dla_serves_whoever_asks_for_no_core():
+    """It has one batch, so larger ones are run in pieces; larger than asked for it cannot."""
+    dla = replace(ORIN, max_batch=1, dla_core=0)
+    assert dla.serves(ORIN)
+    assert dla.serves(replace(ORIN, dla_core=0))
+    assert not dla.serves(replace(ORIN, dla_core=1))
+    assert not replace(dla, min_batch=4, max_batch=4).serves(ORIN)
 
 
 @pytest.mark.parametrize(("gpu", "runs"), [("7.5", False), ("8.0", True), ("12.0", True)])

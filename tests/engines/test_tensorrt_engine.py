@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +232,9 @@ def test_a_changed_plan_is_never_deserialised(device, make_bundle):
         {"model_hash": "ffffffff"},
         {"flavour": "tensorrt-rtx"},
         {"max_batch": 2},
+        {"min_batch": 2},
+        {"precision": "int8"},
+        {"precision": "mixed"},
     ],
 )
 def test_a_plan_for_something_else_is_never_deserialised(device, make_bundle, change):
@@ -264,6 +268,64 @@ def test_a_plan_that_the_library_refuses_is_built_again(device, make_bundle):
     device.open(bundle)
     assert len(device.builds) == 1
     assert "does not load (magic tag does not match)" in device.told[0]
+
+
+def test_the_next_plan_is_tried_where_the_library_refuses_the_first(device, make_bundle):
+    """A plan for a DLA comes first; where it does not load, the one for the GPU is not rebuilt."""
+    bundle = make_bundle()
+    gpu = device.key(bundle)
+    bundle.add_plan(str(replace(gpu, dla_core=0, max_batch=1)), b"of no use here")
+    bundle.add_plan(str(gpu), plan_bytes(tag="gpu"))
+    device.open(bundle)
+    assert device.builds == []
+    assert device.trt.deserialized == [b"of no use here", plan_bytes(tag="gpu")]
+
+
+def test_a_plan_that_changes_between_the_look_and_the_load_is_not_loaded(
+    device, make_bundle, monkeypatch
+):
+    """The bytes that were hashed are the bytes that are loaded: the file is read once."""
+    bundle = make_bundle()
+    path = bundle.add_plan(str(device.key(bundle)), plan_bytes(tag="good"))
+    reads = []
+    read_bytes = Path.read_bytes
+
+    def read_and_swap(self: Path) -> bytes:
+        data = read_bytes(self)
+        if self == path:
+            reads.append(self)
+            path.write_bytes(plan_bytes(tag="evil"))
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_swap)
+    device.open(bundle)
+    assert device.trt.deserialized == [plan_bytes(tag="good")]
+    assert reads == [path]
+
+
+def test_a_key_that_is_not_the_files_name_is_foreign(device, make_bundle):
+    """The manifest passes another plan's file off as ours: its hash is right, its name is not."""
+    bundle = make_bundle()
+    other = replace(device.key(bundle), version="10.7.0")
+    bundle.add_plan(str(other), plan_bytes(tag="foreign"))
+    manifest = bundle.path / "manifest.json"
+    text = manifest.read_text()
+    key = f'"key": "{other}"'
+    assert key in text
+    manifest.write_text(text.replace(key, f'"key": "{device.key(bundle)}"'))
+    device.open(Bundle.load(bundle.path))
+    assert device.trt.deserialized == [plan_bytes(tag="built 1")]
+
+
+def test_a_plan_for_a_dla_is_run_on_its_core(device, make_bundle):
+    bundle = make_bundle()
+    key = replace(device.key(bundle), dla_core=1, max_batch=1)
+    bundle.add_plan(str(key), plan_bytes(tag="dla", max=1))
+    engine = device.open(bundle)
+    assert [runtime.DLA_core for runtime in device.trt.runtimes] == [1]
+    assert engine.max_batch == 1
+    feeds = frames(3)
+    np.testing.assert_array_equal(engine.infer(feeds)["probs"], answer(feeds["frames"]))
 
 
 def test_a_read_only_bundle_keeps_its_plans_in_the_cache(device, make_bundle, tmp_path):
