@@ -11,6 +11,7 @@ from typing import Literal
 from edgevid.convert.bundle import Staging
 from edgevid.convert.journal import Journal
 from edgevid.convert.report import PlanReport
+from edgevid.engines.build_options import BuildOptions
 from edgevid.engines.cuda_memory import open_cuda
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.tensorrt_build import build_plan
@@ -53,6 +54,7 @@ def add_plans(
     target: Target,
     compute_capabilities: Sequence[str],
     precision: Precision,
+    options: BuildOptions | None,
     journal: Journal,
 ) -> tuple[PlanReport, ...]:
     """Build engines into a bundle in the making.
@@ -69,7 +71,7 @@ def add_plans(
             journal.note(f"No {job.flavour} engine was built: {job.refusal}.")
             continue
         try:
-            reports.append(_build(staging, model_file, job, precision, journal))
+            reports.append(_build(staging, model_file, job, precision, options, journal))
         except EdgevidError as exc:
             if target != "auto":
                 raise
@@ -119,13 +121,25 @@ def _refusal(flavour: Flavour, asked: bool) -> str:
 
 
 def _build(
-    staging: Staging, model_file: Path, job: _Job, precision: Precision, journal: Journal
+    staging: Staging,
+    model_file: Path,
+    job: _Job,
+    precision: Precision,
+    options: BuildOptions | None,
+    journal: Journal,
 ) -> PlanReport:
     capability = job.compute_capability
     device = f" for compute capability {capability}" if capability else ""
     journal.step(f"Building a {job.flavour} engine{device}; this can take minutes")
     start = time.monotonic()
-    plan = build_plan(model_file, job.flavour, capability, precision=precision)
+    plan = build_plan(
+        model_file,
+        job.flavour,
+        capability,
+        precision=precision,
+        options=options,
+        progress=journal.progress,
+    )
     seconds = time.monotonic() - start
     staging.add(f"engines/{plan.key}.plan", plan.data, "plan", str(plan.key))
     for note in plan.notes:

@@ -16,9 +16,9 @@ from edgevid._version import __version__
 from edgevid.convert.journal import Kind
 from edgevid.convert.load import fingerprint
 from edgevid.convert.spec_file import UserSpec, read_spec
-from edgevid.convert.workflow import convert, require_packages
+from edgevid.convert.workflow import Asked, convert, require_packages
 from edgevid.errors import BundleError, OutputError
-from edgevid.manifest import Bundle, Precision
+from edgevid.manifest import Bundle
 
 _log = logging.getLogger(__name__).info
 
@@ -29,7 +29,7 @@ def cached(
     spec: Path | Mapping[str, Any] | None = None,
     labels: Path | None = None,
     preset: str | None = None,
-    precision: Precision = "fp32",
+    precision: Asked = "fp32",
     notify: Callable[[str], None] = _log,
 ) -> Path:
     """The bundle of a model, converted on the first call and found again on later ones.
@@ -97,7 +97,7 @@ def _is_good(bundle: Path) -> bool:
     return True
 
 
-def _key(model: Path, user: UserSpec, precision: Precision) -> str:
+def _key(model: Path, user: UserSpec, precision: Asked) -> str:
     said = asdict(user) | {"where": "", "precision": precision, "version": __version__}
     parts = (fingerprint(model), json.dumps(said, sort_keys=True, default=str))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

@@ -148,7 +148,10 @@ def bars(title: str, rows: Sequence[Bar], longest: float | None = None) -> Eleme
         length = max(min(row.value / full, 1.0) * room, 1.5)
         marks += [
             _text(
-                label_width - 8, y + 15, shorten(label, int((label_width - 10) / _CHARACTER)), "end"
+                label_width - 8,
+                y + 15,
+                shorten(label, round((label_width - 10) / _CHARACTER)),
+                "end",
             ),
             tag(
                 "rect",
@@ -185,11 +188,13 @@ def scatter(
     y_ticks = ticks(min(ys), 1.0) if min(ys) < 1 else ticks(0.98, 1.0)
     y_axis = Axis(y_label, y_ticks, height - _BOTTOM, _TOP, percent=True)
     marks = [*_grid(x_axis, y_axis, height)]
+    taken = [_Box(x_axis.at(p.low) - 5, y_axis.at(p.y) - 5, x_axis.at(p.high) + 5) for p in points]
     if limit is not None:
         y = y_axis.at(limit)
         marks.append(_line(x_axis.start, y, x_axis.end, y, "limit"))
-        marks.append(_text(x_axis.start + 6, y + 14, "required", "start", "quiet"))
-    taken = [_Box(x_axis.at(p.low) - 5, y_axis.at(p.y) - 5, x_axis.at(p.high) + 5) for p in points]
+        marks.append(_text(x_axis.end - 6, y + 14, "required", "end", "quiet"))
+        taken.append(_Box(x_axis.start, y - 1, WIDTH, 2.0))
+        taken.append(_Box(x_axis.end - 9 * _CHARACTER, y, x_axis.end, 18.0))
     for p in points:
         x, y = x_axis.at(p.x), y_axis.at(p.y)
         place = _place(p, x_axis, y, taken)
@@ -281,7 +286,7 @@ def heat_map(
     left = min(max(len(label) for label in labels) * _CHARACTER + 30, WIDTH * 0.4)
     head = left - 8
     size = min((WIDTH - left - 4) / len(labels), 44.0)
-    most = int((left - 30) / _CHARACTER)
+    most = round((left - 30) / _CHARACTER)
     marks = [
         _text(left, 14, column_label, "start", "quiet"),
         _text(14, head + 4, row_label, "end", "quiet", transform=f"rotate(-90 14 {head + 4:.0f})"),

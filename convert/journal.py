@@ -8,10 +8,16 @@ from typing import Literal
 
 Kind = Literal["step", "assumption", "note"]
 Listener = Callable[[Kind, str], None]
+Progress = Callable[[str, int, int], None]
+"""Called during long steps with what is being done, how much is done, and how much there is."""
 
 
 def silent(kind: Kind, text: str) -> None:
     """The listener of those who read the report instead."""
+
+
+def unwatched(text: str, done: int, total: int) -> None:
+    """The `Progress` of those who do not watch."""
 
 
 @dataclass
@@ -20,11 +26,13 @@ class Journal:
 
     Attributes:
         listener: Called with the kind and the sentence.
+        progress: Called during long steps.
         assumptions: What nothing said, with how to say otherwise.
         notes: What was done differently than one might expect, and why.
     """
 
     listener: Listener = silent
+    progress: Progress = unwatched
     assumptions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -40,8 +40,18 @@ def convert_to_fp16(
         windows: Real frames to take ranges from.
     """
     named = name_nodes(model)
-    kept = _fixed_nodes(named) | _sensitive_nodes(named, _peaks(named, windows))
+    kept = fp32_nodes(named, windows)
     return to_half(named, kept), kept
+
+
+def fp32_nodes(model: ModelProto, windows: Sequence[Window]) -> dict[str, str]:
+    """The nodes that FP16 must leave alone, by name, with the reason.
+
+    Args:
+        model: FP32, every node with a name of its own.
+        windows: Real frames to take ranges from.
+    """
+    return _fixed_nodes(model) | _sensitive_nodes(model, _peaks(model, windows))
 
 
 def _fixed_nodes(model: ModelProto) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgevid.convert.quantize.report import Quantisation, Run
 from edgevid.manifest import Parity, Precision
 from edgevid.spec import Spec, Strict
 
@@ -60,6 +61,8 @@ class Report(Strict):
         original, converted: The graphs in figures.
         fp32_nodes: FP16 only: names of nodes kept in FP32, with the reason.
         plans: Engines built and not built.
+        run: When, how and where.
+        quantisation: What quantising did; None without.
     """
 
     edgevid_version: str
@@ -73,6 +76,8 @@ class Report(Strict):
     converted: GraphReport
     fp32_nodes: dict[str, str]
     plans: tuple[PlanReport, ...]
+    run: Run
+    quantisation: Quantisation | None = None
 
 
 def describe(model: ModelProto, file: Path) -> GraphReport:

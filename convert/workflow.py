@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 import importlib
+import os
+import platform
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgevid._version import __version__
 from edgevid.convert.answers import choose_output, infer_kind
 from edgevid.convert.batch import has_dynamic_batch, settle_batch
 from edgevid.convert.build_trt import Target, add_plans, check_target
 from edgevid.convert.bundle import Staging, check_out, staged
-from edgevid.convert.frames import collect
+from edgevid.convert.frames import Window, collect
 from edgevid.convert.graph import bake
-from edgevid.convert.journal import Journal, Listener, silent
+from edgevid.convert.journal import Journal, Listener, Progress, silent, unwatched
 from edgevid.convert.labels import class_labels
 from edgevid.convert.load import Model, load
 from edgevid.convert.parity import activate, compare, original_scores, require_parity
 from edgevid.convert.precision import convert_to_fp16
+from edgevid.convert.quantize.existing import find_existing_qdq
+from edgevid.convert.quantize.procedure import QuantizeSettings, quantise
+from edgevid.convert.quantize.report import Quantisation, Run
 from edgevid.convert.report import PlanReport, Report, describe, describe_contract
+from edgevid.convert.report_html import render
 from edgevid.convert.session import Session
 from edgevid.convert.simplify import simplify
+from edgevid.convert.source_model import SourceModel, model_name, source_model
 from edgevid.convert.spec_file import UserSpec, read_spec
 from edgevid.convert.spec_infer import check_inputs, infer_inputs
-from edgevid.errors import MissingDependencyError
-from edgevid.manifest import MANIFEST_NAME, Manifest, ModelInfo, Parity, Precision, dump
+from edgevid.engines.build_options import BuildOptions
+from edgevid.errors import MissingDependencyError, ModelError, ParityError, SpecError
+from edgevid.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ModelInfo,
+    Parity,
+    Precision,
+    Quantised,
+    dump,
+)
 from edgevid.spec import Spec
+from edgevid.types import Array
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+Asked = Literal["auto", "fp32", "fp16", "int8"]
+"""What may be asked for. `auto`: the fastest that answers the same."""
 
 
 @dataclass(frozen=True)
@@ -47,83 +70,165 @@ class ConversionResult:
 
 
 @dataclass(frozen=True)
-class _Converted:
-    """A graph that was checked, its contract, and the FP32 graph that it comes from."""
+class _Checked:
+    """The FP32 graph, which answers like the original, and what it was checked on."""
 
     graph: ModelProto
-    reference: ModelProto
     spec: Spec
     parity: Parity
+    windows: Sequence[Window]
+    frames_from: str
+    expected: Array
+
+    def compare(self, graph: ModelProto) -> Parity:
+        """Another graph's scores against the original's."""
+        return compare(Session(graph), self.expected, self.windows, self.frames_from)
+
+
+@dataclass(frozen=True)
+class _Final:
+    """The graph that the bundle keeps."""
+
+    graph: ModelProto
+    precision: Precision
+    parity: Parity
     fp32_nodes: dict[str, str]
+    kept_in_float: tuple[str, ...] = ()
+    quantisation: Quantisation | None = None
 
 
 def convert(
-    model: Path,
+    model: Path | str,
     out: Path | None = None,
     *,
     spec: Path | Mapping[str, Any] | None = None,
     labels: Path | None = None,
     preset: str | None = None,
-    precision: Precision = "fp32",
+    precision: Asked | None = None,
+    quantize: QuantizeSettings | None = None,
     target: Target = "auto",
     compute_capabilities: Sequence[str] = (),
+    build: BuildOptions | None = None,
     frames: Sequence[Path] = (),
+    example_shape: Sequence[int] | None = None,
     reference: bool = True,
     force: bool = False,
+    command: str = "edgevid.convert.convert(...)",
     progress: Listener = silent,
+    watch: Progress = unwatched,
 ) -> ConversionResult:
-    """Turn an ONNX model into a bundle.
+    """Turn a model into a bundle.
 
     Args:
-        model: The `.onnx` file.
+        model: An `.onnx` file; with PyTorch a `.pt2`, `.pt` or `.pth` file, or
+            `module:factory`.
         out: The bundle to write; default: the model's name with `.edgevid`, in the current
             folder.
         spec: What the shapes do not say: a `spec.toml` or a mapping of the same words.
         labels: A file with one label a line.
         preset: Name of the preprocessing (`edgevid.presets.NAMES`).
-        precision: Of the converted graph.
+        precision: Of the converted graph; default: `auto` with `quantize`, else `fp32`.
+        quantize: Videos to find INT8 ranges on, and how; needed for `int8`.
         target: Which TensorRT engines to build: `onnx` none, `auto` what this machine can use.
         compute_capabilities: GPUs to build for, such as "8.6" (TensorRT-RTX only); default:
             the one here.
+        build: How TensorRT builds.
         frames: More videos to compare the graphs on, beside the clip that ships with edgevid.
-        reference: Keep the FP32 graph beside an FP16 one, for later checks.
+        example_shape: PyTorch: of the input, batch first, where spec and file do not say.
+        reference: Keep the FP32 graph beside another one, for later checks.
         force: Replace an existing bundle.
+        command: How this was called, for the report.
         progress: Called with each step, assumption and note as a sentence.
+        watch: Called during long steps with how far they are.
 
     Raises:
         ModelError: The model cannot be read, or its interface is not supported.
-        SpecError: The spec is wrong, or says too little.
+        SpecError: The spec or a setting is wrong, or says too little.
+        SourceError: The videos to calibrate or judge on cannot be used.
         ParityError: The converted graph does not answer like the model.
+        ConversionError: A graph fails on a clip.
         BuildError: An engine that was asked for cannot be built.
         OutputError: `out` cannot be written; nothing is left behind.
-        MissingDependencyError: The extra `convert`, or the target's package, is not installed.
+        MissingDependencyError: The extra `convert` or `torch`, or the target's package, is not
+            installed.
     """
     require_packages()
-    model = Path(model)
-    out = Path(f"{model.stem}.edgevid") if out is None else Path(out)
+    started = datetime.now(timezone.utc)
+    clock = time.monotonic()
+    asked = _asked(precision, quantize)
+    out = Path(f"{model_name(str(model))}.edgevid") if out is None else Path(out)
     check_out(out, force)
     check_target(target, compute_capabilities)
-    journal = Journal(progress)
+    journal = Journal(progress, watch)
     user = read_spec(spec, labels=labels, preset=preset)
-    original = load(model, journal)
-    converted = _convert_graph(original, user, precision, frames, journal)
-    with staged(out, force) as staging:
-        file = staging.add_model("model.onnx", converted.graph, "model")
-        if reference and precision != "fp32":
-            staging.add_model("reference.onnx", converted.reference, "reference")
-        plans = add_plans(staging, file, target, compute_capabilities, precision, journal)
-        report = _report(original, converted, precision, file, plans, journal)
-        _finish(staging, original, converted, report)
+    with source_model(str(model), user, example_shape, journal) as source:
+        original = load(source.onnx, journal)
+        quantised = _check_existing(original, asked, target, journal)
+        checked = _convert_graph(original, user, frames, not quantised, journal)
+        final = _settle(checked, "as it is" if quantised else asked, quantize, journal)
+        with staged(out, force) as staging:
+            file = staging.add_model("model.onnx", final.graph, "model")
+            if reference and final.precision != "fp32" and not quantised:
+                staging.add_model("reference.onnx", checked.graph, "reference")
+            plans = add_plans(
+                staging, file, target, compute_capabilities, final.precision, build, journal
+            )
+            run = Run(
+                started=started,
+                seconds=round(time.monotonic() - clock, 2),
+                command=command,
+                environment=_environment(),
+            )
+            report = _report(source, original, final, file, plans, run, journal)
+            _finish(staging, source, checked.spec, final, report)
     return ConversionResult(out, report)
+
+
+def _asked(precision: Asked | None, quantize: QuantizeSettings | None) -> Asked:
+    if precision is None:
+        return "fp32" if quantize is None else "auto"
+    if precision == "int8" and quantize is None:
+        raise SpecError(
+            "INT8 needs real videos to find the ranges of activations on",
+            "Give some with --calib VIDEOS: 20 to 100 that look like what the model will see",
+        )
+    if precision in ("fp32", "fp16") and quantize is not None:
+        raise SpecError(
+            f"--calib is of no use with --precision {precision}", "Leave one of the two out"
+        )
+    return precision
+
+
+def _check_existing(original: Model, asked: Asked, target: Target, journal: Journal) -> bool:
+    """True where the model comes quantised, and is kept as it is.
+
+    Raises:
+        ModelError: It is, in a way that TensorRT cannot take.
+    """
+    found = find_existing_qdq(original.proto)
+    if found.kind == "none":
+        return False
+    if found.kind == "unsupported" and target != "onnx":
+        raise ModelError(
+            f"{original.path} comes quantised, and TensorRT cannot take it: {found.reason}",
+            f"{found.hint}; or run it on ONNX Runtime alone: --target onnx",
+        )
+    if asked in ("fp16", "int8"):
+        raise ModelError(
+            f"{original.path} comes quantised: it cannot be converted to {asked}",
+            "Leave --precision out to keep it as it is, or export the float model",
+        )
+    journal.note(f"The model comes quantised ({found.nodes} nodes), and is kept as it is.")
+    return True
 
 
 def _convert_graph(
     original: Model,
     user: UserSpec,
-    precision: Precision,
     frames: Sequence[Path],
+    may_simplify: bool,
     journal: Journal,
-) -> _Converted:
+) -> _Checked:
     check_inputs(original)
     output_name = choose_output(original, user)
     pictures = infer_inputs(original, user, journal)
@@ -135,69 +240,132 @@ def _convert_graph(
     journal.step(f"{original.path.name} {describe_contract(spec)}")
 
     journal.step("Baking preprocessing into the graph")
-    baked = bake(original.proto, spec)
-    reference = settle_batch(simplify(baked, journal), windows, journal)
+    graph = bake(original.proto, spec)
+    if may_simplify:
+        graph = simplify(graph, journal)
+    graph = settle_batch(graph, windows, journal)
     journal.step("Comparing with the original")
     expected = activate(raw, output.kind)
-    parity = compare(Session(reference), expected, windows, frames_from)
-    require_parity(parity, "fp32")
-    if precision == "fp32":
-        return _Converted(reference, reference, spec, parity, {})
-
-    journal.step("Converting to FP16")
-    graph, fp32_nodes = convert_to_fp16(reference, windows)
     parity = compare(Session(graph), expected, windows, frames_from)
-    require_parity(parity, precision)
-    return _Converted(graph, reference, spec, parity, fp32_nodes)
+    require_parity(parity, "fp32")
+    return _Checked(graph, spec, parity, windows, frames_from, expected)
+
+
+def _settle(
+    checked: _Checked,
+    asked: Asked | Literal["as it is"],
+    quantize: QuantizeSettings | None,
+    journal: Journal,
+) -> _Final:
+    """The graph in the precision that was asked for, or in the fastest that answers the same."""
+    if asked == "as it is":
+        return _Final(checked.graph, "int8", checked.parity, {})
+    if asked == "fp32":
+        return _Final(checked.graph, "fp32", checked.parity, {})
+    if quantize is not None:
+        settings = replace(quantize, int8_only=asked == "int8")
+        result = quantise(checked.graph, checked.spec, settings, journal)
+        return _Final(
+            result.graph,
+            result.precision,
+            checked.compare(result.judged),
+            result.fp32_nodes,
+            result.kept_in_float,
+            result.report,
+        )
+    journal.step("Converting to FP16")
+    graph, fp32_nodes = convert_to_fp16(checked.graph, checked.windows)
+    parity = checked.compare(graph)
+    try:
+        require_parity(parity, "fp16")
+    except ParityError as exc:
+        if asked == "fp16":
+            raise
+        journal.note(f"FP32 kept: {exc.message}")
+        return _Final(checked.graph, "fp32", checked.parity, {})
+    if asked == "auto":
+        journal.note("INT8 was not tried: it needs videos to find ranges on (--calib).")
+    return _Final(graph, "fp16", parity, fp32_nodes)
 
 
 def _report(
+    source: SourceModel,
     original: Model,
-    converted: _Converted,
-    precision: Precision,
+    final: _Final,
     file: Path,
     plans: tuple[PlanReport, ...],
+    run: Run,
     journal: Journal,
 ) -> Report:
     return Report(
         edgevid_version=__version__,
-        model=original.path.name,
-        precision=precision,
-        dynamic_batch=has_dynamic_batch(converted.graph),
+        model=source.file,
+        precision=final.precision,
+        dynamic_batch=has_dynamic_batch(final.graph),
         assumptions=tuple(journal.assumptions),
         notes=tuple(journal.notes),
-        parity=converted.parity,
+        parity=final.parity,
         original=describe(original.proto, original.path),
-        converted=describe(converted.graph, file),
-        fp32_nodes=converted.fp32_nodes,
+        converted=describe(final.graph, file),
+        fp32_nodes=final.fp32_nodes,
         plans=plans,
+        run=run,
+        quantisation=final.quantisation,
     )
 
 
-def _finish(staging: Staging, original: Model, converted: _Converted, report: Report) -> None:
-    """Write labels and report, and last the manifest, which lists every file."""
-    spec = converted.spec
+def _finish(
+    staging: Staging, source: SourceModel, spec: Spec, final: _Final, report: Report
+) -> None:
+    """Write labels and reports, and last the manifest, which lists every file."""
     staging.add("labels.txt", ("\n".join(spec.labels) + "\n").encode(), "labels")
     staging.add("report.json", (report.model_dump_json(indent=2) + "\n").encode(), "report")
+    page = render(report, report.run, report.quantisation)
+    staging.add("report.html", page.encode(), "report")
     manifest = Manifest(
         edgevid_version=__version__,
-        model=ModelInfo(
-            name=original.path.stem,
-            source_file=original.path.name,
-            source_sha256=original.sha256,
-        ),
+        model=ModelInfo(name=source.name, source_file=source.file, source_sha256=source.sha256),
         clip=spec.clip,
         inputs=spec.inputs,
         outputs=spec.outputs,
         precision=report.precision,
         assumptions=report.assumptions,
         parity=report.parity,
+        quantised=_describe_quantised(final),
         artifacts=tuple(staging.artifacts),
     )
     staging.write(MANIFEST_NAME, dump(manifest))
 
 
+def _describe_quantised(final: _Final) -> Quantised | None:
+    report = final.quantisation
+    if report is None or report.winner.comparison is None:
+        return None
+    return Quantised(
+        method=report.method,
+        calibration_clips=report.calibration.clips,
+        calibration_sha256=report.calibration.sha256,
+        seed=report.calibration.seed,
+        kept_in_float=final.kept_in_float,
+        evaluation_clips=report.evaluation.clips,
+        top1_agreement=report.winner.comparison.top1_agreement,
+        verdict=report.reason,
+    )
+
+
+def _environment() -> dict[str, str]:
+    packages = ("onnxruntime", "onnx", "onnxslim", "numpy")
+    return {
+        "edgevid": __version__,
+        "Python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(len(os.sched_getaffinity(0))),
+    }
+
+
 def require_packages() -> None:
+    """Raise MissingDependencyError where a package that every conversion needs is missing."""
     for package in ("onnx", "onnxslim"):
         try:
             importlib.import_module(package)

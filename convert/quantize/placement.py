@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgevid.convert.graph import PREFIX
+from edgevid.convert.quantize.centre import find_centrable
 from edgevid.convert.quantize.graph_view import GraphView
+from edgevid.convert.quantize.groups import Edge, Group, Placement
 from edgevid.convert.quantize.weighted import (
     CONVOLUTIONS,
     WEIGHTED,
@@ -55,61 +56,6 @@ _IN_FLOAT = {
 _PROBABILITIES = ("Softmax", "Sigmoid", "HardSigmoid")
 
 
-@dataclass(frozen=True)
-class Edge:
-    """One operand that is to be read in INT8.
-
-    Attributes:
-        reader: First output of the node that reads it; names the node.
-        operand: Which of its inputs.
-        tensor: What it reads.
-    """
-
-    reader: str
-    operand: int
-    tensor: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """A weighted node with the Q/DQ that it brings about.
-
-    Attributes:
-        name: The node's name, or its output's where it has no name of its own.
-        op_type: Its operator.
-        edges: The activations that become INT8: its own operands, the shortcut of the
-            residual Add that it is fused with, the operands of a Concat in front of it.
-        weight: Its constant operand; None where it multiplies two activations.
-    """
-
-    name: str
-    op_type: str
-    edges: tuple[Edge, ...]
-    weight: Weight | None
-
-
-@dataclass(frozen=True)
-class Placement:
-    """What becomes INT8 in a graph, and what does not.
-
-    Attributes:
-        groups: In the graph's order.
-        tied: Sets of tensors that share one scale, as Q/DQ moves from one to the other.
-        bounds: Largest magnitude that a tensor can have, where its operator says so.
-        left_alone: Node to the reason why it stays in float.
-    """
-
-    groups: tuple[Group, ...]
-    tied: tuple[frozenset[str], ...]
-    bounds: dict[str, float]
-    left_alone: dict[str, str]
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """Every activation that becomes INT8, once each: the ranges that are needed."""
-        return tuple(dict.fromkeys(e.tensor for g in self.groups for e in g.edges))
-
-
 def plan_placement(model: ModelProto, *, depthwise: bool = False) -> Placement:
     """Decide what becomes INT8.
 
@@ -141,7 +87,9 @@ class _Planner:
             for node, weight in self._weighted.values()
         )
         tensors = list(dict.fromkeys(edge.tensor for group in groups for edge in group.edges))
-        return Placement(groups, self._tied(tensors), self._bounds(tensors), self._left_alone)
+        tied = self._tied(tensors)
+        centrable = find_centrable(groups, tied, self._view)
+        return Placement(groups, tied, self._bounds(tensors), centrable, self._left_alone)
 
     def _reason(self, node: NodeProto, depthwise: bool) -> str | None:
         """Why a node stays in float, where that is worth telling."""

@@ -1,0 +1,396 @@
+"""From an FP32 graph and videos to the graph that a bundle keeps.
+
+Draw clips, find ranges, place Q/DQ, judge INT8 at the gate, search for the layers that hurt,
+make FP16 as well, time what passes, choose, and write down why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from edgevid.convert.frames import Window
+from edgevid.convert.journal import Journal
+from edgevid.convert.precision import convert_to_fp16, fp32_nodes
+from edgevid.convert.quantize.clipset import DEFAULT_COUNT, ClipSet, draw
+from edgevid.convert.quantize.gate import Gate, Scores, evaluate
+from edgevid.convert.quantize.groups import Placement
+from edgevid.convert.quantize.half_rest import to_fp16
+from edgevid.convert.quantize.insert import insert_qdq
+from edgevid.convert.quantize.placement import plan_placement
+from edgevid.convert.quantize.prepare import prepare
+from edgevid.convert.quantize.ranges import Method, Range, collect_ranges
+from edgevid.convert.quantize.report import (
+    CandidateReport,
+    GroupReport,
+    Quantisation,
+    describe_answers,
+    describe_clips,
+    score_differences,
+)
+from edgevid.convert.quantize.scales import ScaleType
+from edgevid.convert.quantize.search import DEFAULT_BUDGET_S, Search, find_mixed
+from edgevid.convert.quantize.speed import (
+    CandidatePrecision,
+    Choice,
+    Contender,
+    Timing,
+    choose,
+    time_candidates,
+)
+from edgevid.convert.quantize.timed_engine import TimedEngine, open_for_timing, timing_engine
+from edgevid.errors import EdgevidError
+from edgevid.spec import Spec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+DEFAULT_EVAL_CLIPS = 128
+_FP16_WINDOWS = 8
+"""Calibration clips that decide which nodes FP16 leaves alone."""
+
+_FP32 = "FP32"
+
+
+@dataclass(frozen=True)
+class QuantizeSettings:
+    """What a user says of quantisation.
+
+    Attributes:
+        calib: Videos, folders, globs and CSV files to find ranges on.
+        eval: The same, to judge on; empty: part of the clips drawn from `calib`, held out.
+        calib_clips, eval_clips: How many windows to draw for each.
+        method: How activation ranges are found.
+        seed: Of the drawing and the split.
+        max_drop: See `Gate`.
+        rest: Precision of what is not INT8.
+        scales: Type of the Q/DQ scales; FP16 scales need an FP16 rest.
+        depthwise: Quantise depthwise convolutions too.
+        by_speed: Whether times decide among candidates that pass; None: only times on a device.
+        int8_only: FP16 is kept only where no form of INT8 passes, whatever the times.
+        budget_s: Of the search, in seconds.
+    """
+
+    calib: tuple[str, ...]
+    eval: tuple[str, ...] = ()
+    calib_clips: int = DEFAULT_COUNT
+    eval_clips: int = DEFAULT_EVAL_CLIPS
+    method: Method = "entropy"
+    seed: int = 0
+    max_drop: float | None = None
+    rest: CandidatePrecision = "fp16"
+    scales: ScaleType = "float32"
+    depthwise: bool = False
+    by_speed: bool | None = None
+    int8_only: bool = False
+    budget_s: float = DEFAULT_BUDGET_S
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What came out.
+
+    Attributes:
+        graph: To be kept in the bundle.
+        judged: The graph that stands in for it where answers are compared: the same, but for
+            FP16 scales, which ONNX Runtime's CPU gets wrong.
+        precision: Of it.
+        fp32_nodes: Nodes that FP16 left alone, with the reason.
+        kept_in_float: Groups that INT8 left alone at the gate's behest.
+        report: Everything else.
+    """
+
+    graph: ModelProto
+    judged: ModelProto
+    precision: CandidatePrecision
+    fp32_nodes: dict[str, str]
+    kept_in_float: tuple[str, ...]
+    report: Quantisation
+
+
+@dataclass
+class _Candidate:
+    """A graph that may be kept. `judged` is what stands in for it at the gate."""
+
+    name: str
+    precision: CandidatePrecision
+    graph: ModelProto
+    judged: ModelProto
+    fp32_nodes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def megabytes(self) -> float:
+        return len(self.graph.SerializeToString()) / 1e6
+
+
+def quantise(
+    reference: ModelProto, spec: Spec, settings: QuantizeSettings, journal: Journal
+) -> Quantised:
+    """Find the fastest precision that still answers the same.
+
+    Args:
+        reference: FP32, from uint8 frames to scores.
+        spec: Its contract.
+        settings: What the user says.
+        journal: Told steps, notes and progress.
+
+    Raises:
+        SpecError: A setting is wrong, or labels in a CSV are unknown.
+        SourceError: The videos cannot be used.
+        ConversionError: The graph fails on a clip, or gives NaN.
+    """
+    return _Procedure(reference, spec, settings, journal).run()
+
+
+class _Procedure:
+    def __init__(
+        self, reference: ModelProto, spec: Spec, settings: QuantizeSettings, journal: Journal
+    ) -> None:
+        self._reference = reference
+        self._spec = spec
+        self._settings = settings
+        self._journal = journal
+        self._gate = Gate(settings.max_drop)
+        self._not_built: dict[str, str] = {}
+        self._scores: dict[str, Scores] = {}
+
+    def run(self) -> Quantised:
+        calibration, evaluation = self._draw()
+        prepared = prepare(self._reference)
+        placement = plan_placement(prepared, depthwise=self._settings.depthwise)
+        ranges = self._ranges(prepared, placement, calibration)
+        expected = self._evaluate(_FP32, self._reference, evaluation)
+        insert = partial(insert_qdq, prepared, placement, ranges, scale_dtype=self._settings.scales)
+        search = self._search(insert, placement, expected, evaluation)
+        windows = [clip.feeds for clip in calibration[:_FP16_WINDOWS]]
+        candidates = self._candidates(prepared, insert, search, windows)
+        reports = [self._judge(candidate, expected, evaluation) for candidate in candidates]
+        failed = _failed_int8(search, insert) if search.outcome != "int8" else None
+        timings, engine, is_device = self._time(candidates, reports, evaluation[0].feeds)
+        choice = self._choose(reports, timings, engine, is_device)
+        kept = next(c for c in candidates if c.name == choice.name)
+        timed = [r.model_copy(update={"timing": timings.get(r.name)}) for r in reports]
+        report = Quantisation(
+            kept=kept.name,
+            reason=choice.reason,
+            by_speed=choice.by_speed,
+            candidates=tuple([failed, *timed] if failed else timed),
+            baseline=_FP32,
+            engine=engine,
+            is_device=is_device,
+            groups=_groups(placement, search, kept.precision),
+            trials=search.trials,
+            answers=describe_answers(expected, self._scores[kept.name], self._spec.labels),
+            method=self._settings.method,
+            calibration=describe_clips(calibration, self._settings.seed),
+            evaluation=describe_clips(evaluation, self._settings.seed),
+            left_alone=placement.left_alone,
+            not_built=self._not_built,
+        )
+        kept_in_float = search.kept if kept.precision == "mixed" else ()
+        return Quantised(
+            kept.graph, kept.judged, kept.precision, kept.fp32_nodes, kept_in_float, report
+        )
+
+    def _draw(self) -> tuple[ClipSet, ClipSet]:
+        """Clips to calibrate and to judge on, none of them on both sides."""
+        s = self._settings
+        self._journal.step("Drawing clips")
+        drawing = partial(
+            draw, clip=self._spec.clip, inputs=self._spec.inputs, progress=self._watch("Drawing")
+        )
+        if s.eval:
+            calibration = drawing(s.calib, count=s.calib_clips, seed=s.seed)
+            evaluation = drawing(s.eval, count=s.eval_clips, seed=s.seed)
+            notes = [*calibration.notes, *evaluation.notes]
+        else:
+            count = s.calib_clips + s.eval_clips
+            drawn = drawing(s.calib, count=count, seed=s.seed)
+            calibration, evaluation = drawn.split(s.calib_clips / count, s.seed)
+            notes = [*drawn.notes]
+        for note in notes:
+            self._journal.note(note)
+        return calibration, evaluation
+
+    def _ranges(
+        self, prepared: ModelProto, placement: Placement, calibration: ClipSet
+    ) -> dict[str, Range]:
+        self._journal.step(f"Finding ranges on {len(calibration)} clips")
+        ranges = collect_ranges(
+            prepared,
+            placement.tensors,
+            calibration.feeds,
+            self._settings.method,
+            progress=self._watch("Finding ranges"),
+        )
+        flat = [name for name, r in ranges.items() if r.degenerate]
+        if flat:
+            self._journal.note(
+                f"{len(flat)} activations, such as {flat[0]!r}, were zero on every calibration "
+                "clip: their layers stay in float. Give other videos with --calib."
+            )
+        return ranges
+
+    def _search(
+        self,
+        insert: Callable[..., ModelProto],
+        placement: Placement,
+        expected: Scores,
+        evaluation: ClipSet,
+    ) -> Search:
+        self._journal.step("Judging INT8")
+        search = find_mixed(
+            expected,
+            lambda kept: insert(keep_float=kept),
+            [group.name for group in placement.groups],
+            evaluation,
+            self._gate,
+            progress=lambda done, total, text: self._journal.progress(text, done, total),
+            budget_s=self._settings.budget_s,
+        )
+        self._journal.step(search.reason)
+        return search
+
+    def _candidates(
+        self,
+        prepared: ModelProto,
+        insert: Callable[..., ModelProto],
+        search: Search,
+        windows: Sequence[Window],
+    ) -> list[_Candidate]:
+        """Those that may be kept, fastest in expectation first."""
+        candidates = []
+        if search.outcome != "fp16":
+            name = "INT8" if search.outcome == "int8" else "Mixed"
+            in_float = insert(keep_float=search.kept)
+            if self._settings.rest == "fp16":
+                kept = fp32_nodes(prepared, windows)
+                candidates.append(
+                    _Candidate(
+                        name,
+                        search.outcome,
+                        to_fp16(in_float, kept, self._settings.scales),
+                        to_fp16(in_float, kept),
+                        kept,
+                    )
+                )
+            else:
+                candidates.append(_Candidate(name, search.outcome, in_float, in_float))
+        half, nodes = convert_to_fp16(self._reference, windows)
+        candidates.append(_Candidate("FP16", "fp16", half, half, nodes))
+        candidates.append(_Candidate(_FP32, "fp32", self._reference, self._reference))
+        return candidates
+
+    def _judge(
+        self, candidate: _Candidate, expected: Scores, evaluation: ClipSet
+    ) -> CandidateReport:
+        figures = {"name": candidate.name, "precision": candidate.precision}
+        if candidate.precision == "fp32":
+            return CandidateReport(**figures, megabytes=candidate.megabytes)
+        scores = self._evaluate(candidate.name, candidate.judged, evaluation)
+        comparison = expected.compare(scores)
+        return CandidateReport(
+            **figures,
+            megabytes=candidate.megabytes,
+            verdict=self._gate.check(comparison),
+            comparison=comparison,
+            differences=score_differences(expected, scores),
+        )
+
+    def _evaluate(self, name: str, graph: ModelProto, clips: ClipSet) -> Scores:
+        self._scores[name] = evaluate(
+            graph,
+            clips,
+            self._spec.labels,
+            progress=lambda done, total, text: self._journal.progress(text, done, total),
+            what=f"Running {name}",
+        )
+        return self._scores[name]
+
+    def _time(
+        self,
+        candidates: Sequence[_Candidate],
+        reports: Sequence[CandidateReport],
+        feeds: Window,
+    ) -> tuple[dict[str, Timing], str, bool]:
+        """Times of those that pass, what they were taken on, and whether that is a device."""
+        on = timing_engine()
+        engines: dict[str, TimedEngine] = {}
+        self._journal.step("Timing what passes")
+        with ExitStack() as stack:
+            for candidate, report in zip(candidates, reports, strict=True):
+                if not report.passed:
+                    continue
+                try:
+                    opened = open_for_timing(candidate.graph, candidate.precision, on)
+                except EdgevidError as exc:
+                    self._not_built[candidate.name] = exc.message
+                    self._journal.note(f"{candidate.name} was not timed: {exc}")
+                    continue
+                stack.callback(opened.close)
+                engines[candidate.name] = opened
+            if _FP32 not in engines:
+                return {}, "", False
+            timings = time_candidates(
+                {name: partial(engine.run, feeds) for name, engine in engines.items()},
+                baseline=_FP32,
+                progress=lambda done, total: self._journal.progress("Timing", done, total),
+            )
+            return timings, engines[_FP32].name, engines[_FP32].is_device
+
+    def _choose(
+        self,
+        reports: Sequence[CandidateReport],
+        timings: Mapping[str, Timing],
+        engine: str,
+        is_device: bool,
+    ) -> Choice:
+        contenders = [
+            Contender(
+                r.name,
+                r.precision,
+                r.passed,
+                r.comparison.top1_agreement if r.comparison else 1.0,
+                r.megabytes,
+            )
+            for r in reports
+        ]
+        decisive = False if self._settings.int8_only else self._settings.by_speed
+        return choose(contenders, timings, engine=engine, is_device=is_device, decisive=decisive)
+
+    def _watch(self, text: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._journal.progress(text, done, total)
+
+
+def _failed_int8(search: Search, insert: Callable[..., ModelProto]) -> CandidateReport | None:
+    """INT8 everywhere, where the gate refused it."""
+    if not search.trials or search.int8 is None:
+        return None
+    graph = insert(keep_float=())
+    return CandidateReport(
+        name="INT8",
+        precision="int8",
+        megabytes=len(graph.SerializeToString()) / 1e6,
+        verdict=search.trials[0].verdict,
+        comparison=search.int8,
+        note="refused by the gate",
+    )
+
+
+def _groups(
+    placement: Placement, search: Search, kept: CandidatePrecision
+) -> tuple[GroupReport, ...]:
+    measured = {s.group: s for s in search.sensitivity}
+    quantised = kept in ("int8", "mixed")
+    return tuple(
+        GroupReport(
+            name=group.name,
+            op_type=group.op_type,
+            in_float=not quantised or group.name in search.kept,
+            sensitivity=measured.get(group.name),
+        )
+        for group in placement.groups
+    )
