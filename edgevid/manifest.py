@@ -361,7 +361,7 @@ def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
     except OSError as exc:
         raise OutputError(f"cannot write to {folder}: {exc.strerror or exc}") from None
     with file:
-        while False:
+        while not _try_lock(file.fileno(), folder):
             if time.monotonic() >= until:
                 raise OutputError(
                     f"another process has been writing to {folder} for {wait_s:g} s",
