@@ -56,6 +56,7 @@ def plain(**changes: Any) -> Report:
             ),
             PlanReport(flavour="tensorrt", note="the package 'tensorrt' is not installed"),
         ),
+        "run": run(),
     }
     return Report(**{**figures, **changes})
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from made_reports import (
-    LABELS,
     candidate,
     clip_set,
     fp32,
