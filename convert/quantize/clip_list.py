@@ -110,7 +110,8 @@ def read_csv(path: Path) -> list[ListedClip]:
     except UnicodeDecodeError:
         raise SpecError(f"{path} is not UTF-8 text", "Save it as CSV in UTF-8") from None
     except csv.Error as exc:
-        raise SpecError(f"{path}, row {reader.reader.line_num}: {exc}", "Check its quotes") from None
+        row = reader.reader.line_num
+        raise SpecError(f"{path}, row {row}: {exc}", "Check its quotes") from None
     if not clips:
         raise SpecError(f"{path} lists no clip", "Add one row for each clip")
     return clips

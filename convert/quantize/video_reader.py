@@ -167,5 +167,5 @@ def _claimed_samples(clip: ClipSpec, info: SourceInfo, listed: ListedClip) -> in
         return frames
     if clip.period_s is None:
         return math.ceil(frames / clip.frame_interval)
-    # Rounded down: a window too many would cost a second pass.
-    return max(1, int(frames / info.fps / clip.period_s))
+    # The last frame still stands for what lies half a frame after it.
+    return int((frames - 0.5) / info.fps / clip.period_s) + 1
