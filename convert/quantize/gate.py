@@ -190,7 +190,7 @@ class Gate:
         ]
         problems = []
         if grave:
-            problems.append(f"clip {grave[0]} flips though the model was sure of it")
+            problems.append(f"clip {grave[0] + 1} flips though the model was sure of it")
         elif len(comparison.flips) > toss_ups_allowed:
             problems.append(f"no more than {toss_ups_allowed} may flip")
         if comparison.mean_sqnr_db < MIN_SQNR_DB:
