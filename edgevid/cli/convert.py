@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -247,7 +247,9 @@ def _watched() -> Iterator[tuple[Listener, Progress]]:
     remarks: list[str] = []
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+    bars = Bars(*columns, TimeRemainingColumn(), console=console, transient=True)
+    # Elsewhere than on a terminal, bars that show nothing still end with an empty line.
+    with bars if console.is_terminal else nullcontext():
         tasks: dict[str, Any] = {}
 
         def listen(kind: str, text: str) -> None:
