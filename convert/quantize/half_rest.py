@@ -50,16 +50,18 @@ def _wide_pairs(model: ModelProto, keep: Collection[str]) -> set[str]:
     TensorRT, and the node would run in float.
     """
     view = GraphView(model)
-    wide = set()
+    wide: set[str] = set()
     for node in view.nodes:
-        if node.op_type == "QuantizeLinear":
+        readers = [reader for name in node.output for reader, _ in view.readers[name]]
+        quantises = node.op_type == "QuantizeLinear"
+        # What centres a tensor for Q stands between the two.
+        quantises |= bool(readers) and all(r.op_type == "QuantizeLinear" for r in readers)
+        if quantises:
             producer = view.producers.get(node.input[0])
-            if producer is not None and producer.name in keep:
+            if producer is not None and producer.name in {*keep, *wide}:
                 wide.add(node.name)
-        elif node.op_type == "DequantizeLinear":
-            readers = [reader for reader, _ in view.readers[node.output[0]]]
-            if all(reader.name in keep for reader in readers):
-                wide.add(node.name)
+        elif node.op_type == "DequantizeLinear" and all(r.name in keep for r in readers):
+            wide.add(node.name)
     return wide
 
 
