@@ -154,6 +154,11 @@ class FakeEngine:
         shape = self.get_tensor_shape(name)[1:]
         return [(1, *shape), (1, *shape), (self.plan["max"], *shape)]
 
+    def create_engine_inspector(self):
+        """Answers as TensorRT 10 does: objects, or bare names, and the bindings beside them."""
+        told = {"Layers": self.plan.get("layers", []), "Bindings": ["frames", "probs"]}
+        return SimpleNamespace(get_engine_information=lambda _format: json.dumps(told))
+
     def create_execution_context(self):
         return None if self.trt.fail_context else FakeContext(self)
 
@@ -170,6 +175,7 @@ class FakeTensorRT(SimpleNamespace):
         def __init__(self):
             pass
 
+    LayerInformationFormat = enum.Enum("LayerInformationFormat", "ONELINE JSON")
     DataType = enum.Enum("DataType", "FLOAT HALF BF16 INT8 INT32 INT64 BOOL UINT8")
 
     def __init__(self, cuda: FakeCuda, version: str = "10.3.0"):

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from edgevid.convert import convert
+from edgevid.engines.plan_summary import plan_summary
 from edgevid.engines.plans import PlanKey
 from edgevid.manifest import Bundle
 
@@ -66,9 +67,7 @@ def weights_of(bundle: Bundle) -> dict[str, int]:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", SPECS)
-def test_the_plan_holds_the_weights_in_the_graphs_precision(
-    converted, constants_of, name, precision
-):
+def test_the_plan_holds_the_weights_in_the_graphs_precision(converted, name, precision):
     """FP16 weights stand in the plan as FP16, those that must stay FP32 as FP32."""
     bundle = converted[name, precision]
     key, plan = plan_of(bundle)
@@ -78,13 +77,19 @@ def test_the_plan_holds_the_weights_in_the_graphs_precision(
         precision,
         4,
     )
-    held = {"float": 0, "half": 0}
-    for (kind, size), count in constants_of(plan).items():
-        held[kind] = held.get(kind, 0) + size * count
+    summary = plan_summary(plan)
+    held = {
+        "float": summary.float_constants.nbytes,
+        "half": summary.half_constants.nbytes,
+    }
     for kind, size in weights_of(bundle).items():
         assert held[kind] == pytest.approx(size, rel=0.05, abs=4096)
     assert (held["half"] > 100_000) is (precision == "fp16")
     assert held["float"] + held["half"] > 190_000
+    assert summary.int8_constants.count == 0
+    assert summary.doubt(precision) == ""
+    nodes = {node.name for node in onnx.load(bundle.file("model")).graph.node}
+    assert len(nodes & set(summary.layer_names)) >= len(nodes) // 2
 
 
 def tensors(plan: bytes, name: str) -> set[tuple[tuple[int, ...], str]]:
