@@ -135,7 +135,7 @@ def find_mixed(
         clips: To judge on; not those of the calibration.
         gate: What is good enough.
         progress: Called after every run of a graph, with runs done and expected; the latter
-            changes as the search learns.
+            changes as the search goes on, and is met at its end.
         budget_s: No graph is begun after this many seconds, but INT8 everywhere.
         clock: Seconds from any start.
 
@@ -163,6 +163,7 @@ def find_mixed(
         minimiser.run()
     except _TimeIsUp:
         finished = False
+    runner.finish()
     return _result(runner, minimiser.best, monotone=minimiser.monotone, finished=finished)
 
 
@@ -250,6 +251,10 @@ class _Runner:
         trials = 2 * math.ceil(math.log2(len(self.groups) + 1))
         proxy = min(PROXY_CLIPS, len(self._clips)) * len(self.groups)
         self._expected = self._done + proxy + trials * len(self._clips)
+
+    def finish(self) -> None:
+        """Fill the bar, as fewer runs were needed than were counted on."""
+        self._progress(self._done, self._done, "Search done")
 
     def _compare(self, kept: Groups, chosen: Sequence[int], text: str) -> Comparison:
         self._expected = max(self._expected, self._done + len(chosen))
