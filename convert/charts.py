@@ -26,7 +26,7 @@ _LOWEST = -5
 _BINS = 4
 """Bars for each power of ten."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 16.0, 24.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68.0, 16.0, 24.0, 44.0
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,9 @@ def scatter(
     if limit is not None:
         y = y_axis.at(limit)
         marks.append(_line(x_axis.start, y, x_axis.end, y, "limit"))
-        marks.append(_text(x_axis.end - 6, y + 14, "required", "end", "quiet"))
+        marks.append(_text(x_axis.end - 6, y - 5, "required", "end", "quiet"))
         taken.append(_Box(x_axis.start, y - 1, WIDTH, 2.0))
-        taken.append(_Box(x_axis.end - 9 * _CHARACTER, y, x_axis.end, 18.0))
+        taken.append(_Box(x_axis.end - 9 * _CHARACTER, y - 16, x_axis.end, 16.0))
     for p in points:
         x, y = x_axis.at(p.x), y_axis.at(p.y)
         place = _place(p, x_axis, y, taken)

@@ -192,13 +192,15 @@ def _speed(report: Quantisation) -> Element | None:
         for c in report.candidates
         if c.verdict is not None and c.verdict.criterion != "accuracy"
     ]
+    untimed = [c.name for c in report.candidates if c.timing is None]
+    rest = f" Not timed: {', '.join(untimed)}." if untimed else ""
     title = "Agreement against speed"
     x_label = f"times as fast as {report.baseline}"
     return figure(
         title,
         scatter(title, points, x_label, "same answer as FP32", min(limits, default=None)),
         caption=f"Up and to the right is better. Timed on {report.engine}"
-        f"{'' if report.is_device else ', not the device'}; bars are 95 % intervals.",
+        f"{'' if report.is_device else ', not the device'}; bars are 95 % intervals.{rest}",
     )
 
 

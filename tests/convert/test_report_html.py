@@ -160,6 +160,10 @@ def test_where_it_was_timed_is_said_plainly():
     assert "Timed on trt 10.3; bars are" in on_device.text
     asked = page(plain(), None, quantisation(by_speed=True))
     assert "They decided all the same" in asked.text
+    int8, *others = quantisation().candidates
+    untimed = int8.model_copy(update={"timing": None})
+    partly = page(plain(), None, quantisation(candidates=(untimed, *others)))
+    assert "95 % intervals. Not timed: INT8." in partly.text
 
 
 def test_every_chart_has_a_name_and_every_mark_a_figure():
