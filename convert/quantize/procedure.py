@@ -78,7 +78,7 @@ class QuantizeSettings:
     eval: tuple[str, ...] = ()
     calib_clips: int = DEFAULT_COUNT
     eval_clips: int = DEFAULT_EVAL_CLIPS
-    method: Method = "entropy"
+    method: Method = "mse"
     seed: int = 0
     max_drop: float | None = None
     rest: CandidatePrecision = "fp16"

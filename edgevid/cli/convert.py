@@ -84,7 +84,7 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     "--calib-method",
     "method",
     type=click.Choice(["minmax", "percentile", "entropy", "mse"]),
-    help="How ranges are found.  [entropy]",
+    help="How ranges are found.  [mse]",
 )
 @_option("--seed", type=click.IntRange(min=0), help="Of the drawing of windows.  [0]")
 @_option("--max-drop", type=float, help="Share of answers that may get worse.  [0.01]")
