@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgevid.convert.quantize.graph_view import GraphView
+from edgevid.convert.quantize.prepare import is_stored_weight
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-Kind = Literal["none", "symmetric", "unsupported"]
+Kind = Literal["none", "weights", "symmetric", "unsupported"]
 
 _INTEGER_OPERATORS = (
     "ConvInteger",
@@ -29,7 +30,8 @@ class ExistingQdq:
     """What a model brings of quantisation.
 
     Attributes:
-        kind: `none`; `symmetric`: Q/DQ that TensorRT takes, to be kept as they are;
+        kind: `none`; `weights`: only weights are stored as integers, and `prepare` makes
+            them float again; `symmetric`: Q/DQ that TensorRT takes, to be kept as they are;
             `unsupported`: it cannot take them.
         nodes: How many quantising nodes there are.
         reason: Why they are unsupported, with the first node; else empty.
@@ -52,6 +54,8 @@ def find_existing_qdq(model: ModelProto) -> ExistingQdq:
     ]
     if not nodes:
         return ExistingQdq("none")
+    if all(is_stored_weight(node, view) for node in nodes):
+        return ExistingQdq("weights", len(nodes))
     for node in nodes:
         problem = _problem(node, view)
         if problem is not None:

@@ -1,8 +1,9 @@
 """Bring a graph into the form that Q/DQ are placed on.
 
-Every node gets a name of its own, constants become initializers, and a BatchNormalization
-behind a convolution goes into its weights: it would stand between the convolution and the
-Q/DQ behind its activation, and the three could not become one INT8 kernel.
+Every node gets a name of its own, and constants become initializers, those that are stored as
+integers behind a DequantizeLinear too. A BatchNormalization behind a convolution goes into its
+weights: it would stand between the convolution and the Q/DQ behind its activation, and the
+three could not become one INT8 kernel.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _EPSILON = 1e-5
 def prepare(model: ModelProto) -> ModelProto:
     """A copy to collect ranges on and to place Q/DQ in; `model` is left as it is."""
     prepared = name_nodes(model)
+    _dequantize_weights(prepared)
     view = GraphView(prepared)
     for norm in view.nodes:
         conv = _foldable(norm, view)
@@ -34,6 +36,36 @@ def prepare(model: ModelProto) -> ModelProto:
     del prepared.graph.value_info[:]
     drop_unused_constants(prepared)
     return prepared
+
+
+def is_stored_weight(node: NodeProto, view: GraphView) -> bool:
+    """True for a DequantizeLinear of a constant, to FP32, with one scale or one a channel."""
+    from onnx import TensorProto
+
+    if node.op_type != "DequantizeLinear" or attribute(node, "block_size", 0):
+        return False
+    constants = [view.constants.get(name) for name in node.input if name]
+    return all(constants) and view.constants[node.input[1]].data_type == TensorProto.FLOAT
+
+
+def _dequantize_weights(model: ModelProto) -> None:
+    """(q - zero_point) * scale, in FP64; INT8 weights find their grid again in `scales`."""
+    from onnx import numpy_helper
+
+    view = GraphView(model)
+    for node in view.nodes:
+        if not is_stored_weight(node, view):
+            continue
+        values, *parameters = (view.value(n).astype(np.float64) for n in node.input if n)
+        shape = [1] * values.ndim
+        if parameters[0].ndim == 1 and values.ndim:
+            shape[attribute(node, "axis", 1)] = -1
+        scale, zero_point = (
+            p.reshape(shape) if p.size > 1 else p for p in (*parameters, np.zeros(1))[:2]
+        )
+        weight = ((values - zero_point) * scale).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(weight, node.output[0]))
+        model.graph.node.remove(node)
 
 
 def _foldable(norm: NodeProto, view: GraphView) -> NodeProto | None:
@@ -59,8 +91,7 @@ def _fold(model: ModelProto, conv: NodeProto, norm: NodeProto, view: GraphView) 
     from onnx import numpy_helper
 
     def values(name: str) -> Array:
-        array: Array = numpy_helper.to_array(view.constants[name])
-        return array.astype(np.float64)
+        return view.value(name).astype(np.float64)
 
     gamma, beta, mean, variance = (values(name) for name in norm.input[1:5])
     gain = gamma / np.sqrt(variance + attribute(norm, "epsilon", _EPSILON))

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hand_made import flat_range, graph, node
+from hand_made import constants, flat_range, graph, node
 
 from edgevid.convert.quantize.existing import find_existing_qdq
 from edgevid.convert.quantize.insert import insert_qdq
 from edgevid.convert.quantize.placement import plan_placement
+from edgevid.convert.quantize.prepare import prepare
+from edgevid.convert.quantize.scales import quantize_weight
 
 MODELS = Path(__file__).parents[2] / ".." / "shared" / "data" / "models"
 
@@ -52,16 +54,30 @@ def test_what_tensorrt_cannot_take_is_refused_with_the_reason(zero_point, reason
     assert "float model" in found.hint
 
 
+def test_weights_alone_may_be_stored_as_any_integers():
+    model = graph(
+        [node("DequantizeLinear", "q s z", "w"), node("Conv", "x w", "y")],
+        ["n", 16, 4, 4],
+        q=np.zeros((16, 16, 1, 1), np.uint8),
+        s=np.array(0.5, np.float32),
+        z=np.array(7, np.uint8),
+    )
+    assert find_existing_qdq(model).kind == "weights"
+
+
 def test_a_quantised_bias_is_refused():
     model = graph(
         [
             node("DequantizeLinear", "bias s", "b"),
-            node("Conv", "x w b", "y"),
+            node("QuantizeLinear", "x s zero", "qx"),
+            node("DequantizeLinear", "qx s zero", "dx"),
+            node("Conv", "dx w b", "y"),
         ],
         ["n", 16, 4, 4],
         w=[16, 16, 1, 1],
         bias=np.zeros(16, np.int32),
         s=np.array(0.5, np.float32),
+        zero=np.array(0, np.int8),
     )
     assert "INT32 bias" in find_existing_qdq(model).reason
 
@@ -69,6 +85,23 @@ def test_a_quantised_bias_is_refused():
 def test_integer_operators_are_refused():
     nodes = [node("DynamicQuantizeLinear", "x", "q s z"), node("DequantizeLinear", "q s z", "y")]
     assert "operator on integers" in find_existing_qdq(graph(nodes, ["n", 4])).reason
+
+
+@pytest.mark.skipif(not MODELS.is_dir(), reason="the shared test data is not here")
+def test_int8_weights_of_movinet_come_out_as_they_went_in():
+    """They are stored behind 71 DequantizeLinear; placement needs them as constants."""
+    model = onnx.load(str(MODELS / "movinet-a0-stream" / "model.onnx"))
+    found = find_existing_qdq(model)
+    assert (found.kind, found.nodes) == ("weights", 71)
+    held = constants(model)
+    stored = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type.startswith("Deq")}
+    prepared = prepare(model)
+    weights = [g.weight for g in plan_placement(prepared).groups if g.weight.name in stored]
+    assert len(weights) > 50
+    for weight in weights:
+        values = constants(prepared)[weight.name]
+        levels, _ = quantize_weight(values, weight.axis, "float32", weight.name)
+        np.testing.assert_array_equal(levels, held[stored[weight.name]])
 
 
 @pytest.mark.skipif(not MODELS.is_dir(), reason="the shared test data is not here")

@@ -71,3 +71,25 @@ def test_nodes_get_names_of_their_own():
     names = [n.name for n in prepare(graph(nodes, ["n", 4])).graph.node]
     assert len(set(names)) == 3
     assert all(names)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "axis"),
+    [([0.5], None, 0), ([0.5], [3], 0), (range(1, 13), [0] * 12, 0), (range(1, 9), [2] * 8, 1)],
+    ids=["tensor", "shifted", "outputs", "inputs"],
+)
+def test_weights_that_are_stored_in_int8_become_constants(scale, zero_point, axis):
+    stored = np.random.default_rng(4).integers(-127, 128, (12, 8, 3, 3)).astype(np.int8)
+    weights = {"q": stored, "s": np.asarray(np.array(scale, np.float32).squeeze() / 64)}
+    operands = "q s"
+    if zero_point is not None:
+        weights["z"] = np.array(zero_point, np.int8).squeeze()
+        operands = "q s z"
+    nodes = [node("DequantizeLinear", operands, "w", axis=axis), node("Conv", "x w", "y")]
+    model = graph(nodes, ["n", 8, 6, 6], **weights)
+    prepared = prepare(model)
+    assert [n.op_type for n in prepared.graph.node] == ["Conv"]
+    assert [t.name for t in prepared.graph.initializer] == ["w"]
+    feeds = {"x": np.random.default_rng(0).normal(size=(1, 8, 6, 6)).astype(np.float32)}
+    expected, folded = (Session(m).run(feeds)["y"] for m in (model, prepared))
+    np.testing.assert_allclose(folded, expected, rtol=1e-5, atol=1e-4)
