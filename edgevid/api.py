@@ -16,7 +16,7 @@ from typing import Union
 
 from edgevid.engines import open_engine
 from edgevid.errors import SourceError, SpecError
-from edgevid.manifest import Bundle
+from edgevid.manifest import Bundle, Manifest
 from edgevid.pipeline import CaptureJob, NamedSource, SamplingOptions, Stream
 from edgevid.protocols import Engine, FrameSource
 from edgevid.smoothing import parse_smoother
@@ -75,6 +75,7 @@ def stream(
     """
     checked = bundle if isinstance(bundle, Bundle) else load(bundle)
     options = options or SamplingOptions()
+    _check_options(options, checked.manifest)
     _check_limits(max_clips, duration_s)
     job = CaptureJob(
         clip=options.applied_to(checked.manifest.clip),
@@ -98,7 +99,17 @@ def stream(
     except BaseException:
         _close_all(lanes)
         raise
-    return Stream(opened, checked.labels, lanes, job, new_smoother, max_clips)
+    return Stream(
+        opened, checked.labels, lanes, job, new_smoother, max_clips, checked.manifest.states
+    )
+
+
+def _check_options(options: SamplingOptions, manifest: Manifest) -> None:
+    if options.hop_s is not None and manifest.states:
+        raise SpecError(
+            "--hop does not apply: this model carries states, so it takes every frame once",
+            "Leave it out",
+        )
 
 
 def _as_list(source: Source | Sequence[Source]) -> list[Source]:

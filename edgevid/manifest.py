@@ -23,7 +23,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from edgevid.errors import BundleError, IntegrityError, ManifestError, OutputError
-from edgevid.spec import ClipSpec, InputSpec, OutputSpec, Strict, check_time_axes, parse
+from edgevid.spec import (
+    ClipSpec,
+    InputSpec,
+    OutputSpec,
+    StateSpec,
+    Strict,
+    check_states,
+    check_time_axes,
+    parse,
+)
 
 SCHEMA_VERSION: Literal[1] = 1
 MANIFEST_NAME = "manifest.json"
@@ -94,6 +103,7 @@ class Manifest(Strict):
     clip: ClipSpec
     inputs: tuple[InputSpec, ...] = Field(min_length=1)
     outputs: tuple[OutputSpec, ...] = Field(min_length=1, max_length=1)
+    states: tuple[StateSpec, ...] = Field((), description="What the model carries on.")
     precision: Precision
     assumptions: tuple[str, ...] = Field(
         (), description="What `convert` assumed because nothing said otherwise."
@@ -105,6 +115,7 @@ class Manifest(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
         check_time_axes(self.clip, self.inputs)
+        check_states(self.clip, self.inputs, self.outputs, self.states)
         paths = [a.path for a in self.artifacts]
         if len(set(paths)) != len(paths):
             raise ValueError("artifacts: a path is listed twice")

@@ -15,9 +15,14 @@ from edgevid.errors import SpecError
 Sampling = Literal["uniform", "segments", "interval"]
 Layout = Literal["NCHW", "NHWC", "NCTHW", "NTCHW", "NTHWC"]
 OutputKind = Literal["logits", "probabilities", "sigmoid"]
+StateType = Literal[
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"
+]
 
 DEFAULT_WINDOW_S = 2.0
 """Span of a live window where a `uniform` or `segments` contract does not say."""
+
+_HOP_TOLERANCE = 0.01
 
 
 class Strict(BaseModel):
@@ -136,6 +141,19 @@ class OutputSpec(Strict):
     )
 
 
+class StateSpec(Strict):
+    """A tensor that a streaming model puts out and wants back with the next frames.
+
+    Type and values are the model's own in every precision: a state is never quantised.
+    """
+
+    input: str = Field(min_length=1, description="Graph input that takes the state.")
+    output: str = Field(min_length=1, description="Graph output that gives the next one.")
+    shape: tuple[int, ...] = Field(description="Of one stream: an open axis counts as 1.")
+    dtype: StateType
+    init: Literal["zeros"] = Field("zeros", description="What a stream begins with.")
+
+
 class Spec(Strict):
     """The whole contract: what a `spec.toml` may say once `convert` has filled the rest."""
 
@@ -143,10 +161,12 @@ class Spec(Strict):
     clip: ClipSpec = ClipSpec()
     inputs: tuple[InputSpec, ...] = Field(min_length=1)
     outputs: tuple[OutputSpec, ...] = Field(min_length=1, max_length=1)
+    states: tuple[StateSpec, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
         check_time_axes(self.clip, self.inputs)
+        check_states(self.clip, self.inputs, self.outputs, self.states)
         return self
 
 
@@ -165,6 +185,37 @@ def check_time_axes(clip: ClipSpec, inputs: tuple[InputSpec, ...]) -> None:
                 f"input {spec.name!r} has layout {spec.layout} without a time axis, but "
                 f"clip.num_frames is {clip.num_frames}"
             )
+
+
+def check_states(
+    clip: ClipSpec,
+    inputs: tuple[InputSpec, ...],
+    outputs: tuple[OutputSpec, ...],
+    states: tuple[StateSpec, ...],
+) -> None:
+    """Raise ValueError where the states do not go with the rest of the contract."""
+    takes = [i.name for i in inputs] + [s.input for s in states]
+    gives = [o.name for o in outputs] + [s.output for s in states]
+    for names in (takes, gives):
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"states: {name!r} stands in two places")
+    if not states:
+        return
+    if clip.sampling != "interval":
+        raise ValueError(
+            f"clip.sampling is {clip.sampling!r}: a model with states sees a video frame by "
+            "frame, which is `interval`"
+        )
+    period_s = clip.period_s
+    if clip.num_frames == 1 and clip.hop_s is None:
+        return
+    span_s = None if period_s is None else clip.num_frames * period_s
+    if span_s is None or clip.hop_s is None or abs(clip.hop_s - span_s) > span_s * _HOP_TOLERANCE:
+        raise ValueError(
+            f"clip.hop_s is {clip.hop_s}: a model with states takes every frame once, so its "
+            "windows follow each other without overlap: hop_s = num_frames * frame_interval / fps"
+        )
 
 
 def parse(model: type[Any], data: Any, where: str, error: type[Exception] = SpecError) -> Any:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +23,7 @@ from edgevid.device.gpu import read_gpus
 from edgevid.engines.plans import PlanKey, short_hash
 from edgevid.errors import EngineError, IntegrityError
 from edgevid.manifest import Artifact, Bundle, Manifest, verify
+from edgevid.spec import StateSpec
 
 _LABELS_SHOWN = 8
 _LEFT = 12
@@ -157,7 +162,10 @@ def render(bundle: Bundle, files: list[FileState], out: Console) -> None:
         out.print(Text(line, "cyan"), no_wrap=True)
     _heading(out, "Inputs and output")
     rows = [(i.name, describe_input(i, manifest.clip.num_frames)) for i in manifest.inputs]
-    _facts(out, [*rows, *((o.name, _output(o.kind, len(bundle.labels))) for o in manifest.outputs)])
+    rows += [(o.name, _output(o.kind, len(bundle.labels))) for o in manifest.outputs]
+    if manifest.states:
+        rows.append(("states", describe_states(manifest.states)))
+    _facts(out, rows)
     _heading(out, "Checked against the original")
     out.print(Text(_parity(manifest)))
     if manifest.assumptions:
@@ -200,6 +208,14 @@ def _parity(manifest: Manifest) -> str:
         f"{parity.max_abs_diff:.2g}, {parity.mean_abs_diff:.2g} on average; "
         f"the best class agrees on {parity.top1_agreement:.1%}."
     )
+
+
+def describe_states(states: Sequence[StateSpec]) -> str:
+    """How many there are, of which types, and how large together."""
+    types = Counter(s.dtype for s in states)
+    size = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in states)
+    parts = ", ".join(f"{number} {dtype}" for dtype, number in types.most_common())
+    return f"{len(states)} ({parts}; {human_size(size)} a stream), zeros at a stream's start"
 
 
 def _heading(out: Console, title: str) -> None:

@@ -1,4 +1,4 @@
-"""The inference thread: rings, engine and smoothers of every lane."""
+"""The inference thread: rings, engine, states and smoothers of every lane."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from edgevid.pipeline.capture import CaptureJob
 from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStarted
 from edgevid.pipeline.queues import Inbox, Outbox
 from edgevid.protocols import Engine, Smoother
+from edgevid.spec import StateSpec
+from edgevid.states import States
 from edgevid.types import Clip, Float32Array, Frame, Prediction, SampledFrame, StageTimings
 
 
@@ -23,8 +25,16 @@ class _Lane:
 
     builder: WindowBuilder
     smoother: Smoother | None
+    states: States
     dropped_before: int
     clips_dropped: int = 0
+    states_broken: int = 0
+
+    def restart(self) -> None:
+        """Forget what came before: it no longer counts."""
+        self.states.reset()
+        if self.smoother is not None:
+            self.smoother.reset()
 
 
 class Inference:
@@ -33,6 +43,7 @@ class Inference:
     Args:
         single: For each lane, True where it has only one source, whose error ends the run.
         inbox, outbox: The queues on both sides.
+        states: What the graph hands from one call to the next, for each stream apart.
     """
 
     def __init__(
@@ -44,9 +55,12 @@ class Inference:
         new_smoother: Callable[[], Smoother] | None,
         inbox: Inbox,
         outbox: Outbox[Result],
+        states: Sequence[StateSpec] = (),
     ) -> None:
         self._engine = engine
-        self._output = engine.outputs[0].name
+        self._states = tuple(states)
+        carried = {s.output for s in self._states}
+        self._output = next(o.name for o in engine.outputs if o.name not in carried)
         self._labels = tuple(labels)
         self._job = job
         self._single = single
@@ -81,7 +95,9 @@ class Inference:
     def _source_started(self, number: int, message: SourceStarted) -> None:
         builder = WindowBuilder(self._job.clip, self._job.inputs, message.hop, message.source_id)
         smoother = self._new_smoother() if self._new_smoother else None
-        self._lanes[number] = _Lane(builder, smoother, self._inbox.dropped(number))
+        self._lanes[number] = _Lane(
+            builder, smoother, States(self._states), self._inbox.dropped(number)
+        )
         self._outbox.put(message)
 
     def with_drops(self, number: int, message: SourceEnded) -> SourceEnded:
@@ -90,7 +106,12 @@ class Inference:
         if lane is None:
             return message
         dropped = self._inbox.dropped(number) - lane.dropped_before
-        return replace(message, samples_dropped=dropped, clips_dropped=lane.clips_dropped)
+        return replace(
+            message,
+            samples_dropped=dropped,
+            clips_dropped=lane.clips_dropped,
+            states_broken=lane.states_broken,
+        )
 
     def _source_ended(self, number: int, message: SourceEnded) -> None:
         message = self.with_drops(number, message)
@@ -104,8 +125,8 @@ class Inference:
 
     def _sampled(self, number: int, sample: SampledFrame) -> None:
         lane = self._lanes[number]
-        if sample.restart and lane.smoother is not None:
-            lane.smoother.reset()
+        if sample.restart:
+            lane.restart()
         clip = lane.builder.push(sample)
         if clip is None:
             return
@@ -120,8 +141,14 @@ class Inference:
         feeds = {
             name: np.ascontiguousarray(array)[np.newaxis] for name, array in clip.arrays.items()
         }
-        scores = self._engine.infer(feeds)[self._output][0]
+        outputs = self._engine.infer({**feeds, **lane.states.feeds})
         inferred = time.monotonic_ns()
+        if not lane.states.take(outputs):
+            # What comes of broken states is no answer.
+            lane.states_broken += 1
+            lane.restart()
+            return
+        scores = outputs[self._output][0]
         self._check(scores)
         smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
         prediction = self._prediction(clip, scores, smoothed, started, inferred)

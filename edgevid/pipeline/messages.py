@@ -33,6 +33,7 @@ class SourceEnded:
         error: Why it ended early; None at its natural end.
         samples_dropped: Samples of a live source that the engine was too slow for.
         clips_dropped: Windows of a live source that newer ones replaced.
+        states_broken: How often the model's states were NaN or infinite and began anew.
     """
 
     source_id: str
@@ -41,6 +42,7 @@ class SourceEnded:
     error: EdgevidError | None = None
     samples_dropped: int = 0
     clips_dropped: int = 0
+    states_broken: int = 0
 
 
 Captured = SourceStarted | SampledFrame | Clip | Frame | SourceEnded

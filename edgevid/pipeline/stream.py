@@ -20,6 +20,7 @@ from edgevid.pipeline.messages import Result
 from edgevid.pipeline.queues import Closed, Inbox, Outbox
 from edgevid.pipeline.summary import Summary
 from edgevid.protocols import Engine, Smoother
+from edgevid.spec import StateSpec
 from edgevid.types import Prediction
 
 _INBOX_CAPACITY = 64
@@ -40,6 +41,7 @@ class Stream(Iterator[Prediction]):
         job: What to do with every source.
         new_smoother: Makes the smoother of one stream; None: none.
         max_clips: Stop after this many predictions; None: at the end of the sources.
+        states: What the graph hands from one call to the next.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Stream(Iterator[Prediction]):
         job: CaptureJob,
         new_smoother: Callable[[], Smoother] | None = None,
         max_clips: int | None = None,
+        states: Sequence[StateSpec] = (),
     ) -> None:
         self.summary = Summary()
         self.summary.engine = engine.name
@@ -62,7 +65,7 @@ class Stream(Iterator[Prediction]):
         ]
         single = [len(sources) == 1 for sources in lanes]
         self._inference = Inference(
-            engine, labels, job, single, new_smoother, self._inbox, self._outbox
+            engine, labels, job, single, new_smoother, self._inbox, self._outbox, states
         )
         # The threads must not hold the stream itself: one that is dropped half-way, or still
         # open when the interpreter exits, is then closed by its finalizer.

@@ -129,6 +129,11 @@ class Summary:
         entry.clips_dropped = message.clips_dropped
         entry.frames_skipped = stats.frames_read - message.frames_sampled
         entry.notes.extend(stats.notes)
+        if message.states_broken:
+            entry.notes.append(
+                f"the model's states were NaN or infinite {message.states_broken} times: each "
+                "time they began anew, and that window has no answer"
+            )
         entry.error = str(message.error) if message.error else None
 
     def finish(self) -> None:
