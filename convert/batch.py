@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.convert.frames import Window
-from edgevid.convert.graph import SCORES
+from edgevid.convert.graph import SCORES, carried_states
 from edgevid.convert.journal import Journal
 from edgevid.convert.session import Session
 
@@ -27,6 +27,9 @@ def settle_batch(model: ModelProto, windows: Sequence[Window], journal: Journal)
         windows: Real frames; at least one window.
         journal: Told where the batch stays fixed, and why.
     """
+    if carried_states(model):
+        journal.note("The batch is fixed at 1: the states are those of one stream.")
+        return _with_batch_of_one(model)
     problem = _problem(model, windows)
     if problem is None:
         return model
@@ -39,6 +42,8 @@ def settle_batch(model: ModelProto, windows: Sequence[Window], journal: Journal)
 
 def has_dynamic_batch(model: ModelProto) -> bool:
     """True where every input's first axis is dynamic."""
+    if carried_states(model):
+        return False
     return all(not v.type.tensor_type.shape.dim[0].HasField("dim_value") for v in model.graph.input)
 
 
@@ -119,6 +124,9 @@ def _with_batch_of_one(model: ModelProto) -> ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.value_info[:]
+    states = {name for s in carried_states(model) for name in (s.input, s.output)}
     for value in (*copy.graph.input, *copy.graph.output):
+        if value.name in states:
+            continue
         value.type.tensor_type.shape.dim[0].dim_value = 1
     return copy

@@ -9,17 +9,19 @@ clip  uint8 (N, T, H, W, 3) BGR
   Cast        where the model's input is not float32
 the model
   Cast, Reshape, Softmax or Sigmoid, as far as needed
+states  of a streaming model: further inputs and outputs, untouched
 scores  float32 (N, C)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgevid.spec import InputSpec, OutputSpec, Spec
+from edgevid.spec import InputSpec, OutputSpec, Spec, StateSpec
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 SCORES = "scores"
 BATCH = "batch"
+STATES = "edgevid.states"
+"""Key of the graph's metadata that says which inputs and outputs are states."""
+
 PREFIX = "edgevid/"
 """Names of the nodes that are added begin so."""
 
@@ -41,10 +46,12 @@ def bake(model: ModelProto, contract: Spec) -> ModelProto:
         contract: Describes every input, and the one output that is kept; it becomes `scores`.
 
     Returns:
-        Inputs of the same names, `(N, T, H, W, 3)` or `(N, H, W, 3)` uint8 BGR; one output
-        `scores`, `(N, C)` float32 in [0, 1].
+        Inputs of the same names, `(N, T, H, W, 3)` or `(N, H, W, 3)` uint8 BGR; the output
+        `scores`, `(N, C)` float32 in [0, 1]. States stay inputs and outputs, with their names,
+        shapes and types.
     """
     import onnx
+    from onnx import helper
 
     baked = onnx.ModelProto()
     baked.CopyFrom(model)
@@ -52,9 +59,19 @@ def bake(model: ModelProto, contract: Spec) -> ModelProto:
     for spec in contract.inputs:
         graph.bake_input(spec, contract.clip.num_frames // spec.every)
     graph.bake_output(contract.outputs[0], len(contract.labels))
+    if contract.states:
+        graph.keep_states(contract.states)
+        pairs = [state.model_dump() for state in contract.states]
+        helper.set_model_props(baked, {STATES: json.dumps(pairs)})
     # Shapes recorded for a fixed batch would contradict the new inputs.
     del baked.graph.value_info[:]
     return baked
+
+
+def carried_states(model: ModelProto) -> tuple[StateSpec, ...]:
+    """The states of a graph that `bake` made, or of one that was made from it."""
+    said = next((p.value for p in model.metadata_props if p.key == STATES), "[]")
+    return tuple(StateSpec.model_validate(state) for state in json.loads(said))
 
 
 class _Editor:
@@ -150,6 +167,19 @@ class _Editor:
         self._graph.output.append(
             helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, [BATCH, num_classes])
         )
+
+    def keep_states(self, states: Sequence[StateSpec]) -> None:
+        """Make the states inputs and outputs of one stream, behind the scores."""
+        from onnx import helper
+
+        types = {value.name: value.type.tensor_type.elem_type for value in self._graph.input}
+        for state in states:
+            value = next(v for v in self._graph.input if v.name == state.input)
+            elem_type = types[state.input]
+            value.CopyFrom(helper.make_tensor_value_info(state.input, elem_type, state.shape))
+            self._graph.output.append(
+                helper.make_tensor_value_info(state.output, elem_type, state.shape)
+            )
 
     def _chain(
         self, start: str, chain: list[tuple[str, list[Array], dict[str, Any]]], end: str

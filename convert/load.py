@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgevid.convert.journal import Journal
 from edgevid.convert.session import Session
+from edgevid.convert.stored_weights import unfold_stored_weights
 from edgevid.errors import ModelError
 from edgevid.manifest import sha256_file
 from edgevid.types import TensorInfo
@@ -54,6 +55,7 @@ def load(path: Path, journal: Journal) -> Model:
     _drop_weight_inputs(proto)
     _check(proto, path)
     session = _open(proto, path)
+    unfold_stored_weights(proto, journal)
     proto = _infer_shapes(_raise_opset(proto, journal), path)
     inputs = tuple(_tensor_info(v) for v in proto.graph.input)
     outputs = tuple(_tensor_info(v) for v in proto.graph.output)

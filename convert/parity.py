@@ -6,7 +6,7 @@ float64, so that a mistake in the graph's own preprocessing shows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from edgevid.convert.load import Model
 from edgevid.convert.session import Session
 from edgevid.errors import ModelError, ParityError
 from edgevid.manifest import Parity, Precision
-from edgevid.spec import InputSpec, OutputKind
+from edgevid.spec import InputSpec, OutputKind, StateSpec
+from edgevid.states import States
 from edgevid.types import Array, UInt8Array
 
 MAX_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.05}
@@ -47,24 +48,36 @@ def prepare(frames: UInt8Array, spec: InputSpec, dtype: str) -> Array:
 
 
 def original_scores(
-    model: Model, inputs: Sequence[InputSpec], output: str, windows: Sequence[Window]
+    model: Model,
+    inputs: Sequence[InputSpec],
+    output: str,
+    windows: Sequence[Window],
+    states: Sequence[StateSpec] = (),
 ) -> Array:
-    """`(windows, C)` float32: the original's raw output on each window.
+    """`(rows, C)` float32: the original's raw output on each window.
+
+    A model with states is stepped through each window from zero states, and gives a row a step.
 
     Raises:
         ModelError: The original fails on a window, or its output is not one score a class.
     """
     dtypes = {t.name: t.dtype for t in model.inputs}
-    rows = []
-    for window in windows:
-        feeds = {spec.name: prepare(window[spec.name], spec, dtypes[spec.name]) for spec in inputs}
+    rows: list[Array] = []
+    for frames, carried in _steps(windows, states):
+        feeds = {spec.name: prepare(frames[spec.name], spec, dtypes[spec.name]) for spec in inputs}
         try:
-            raw = model.session.run(feeds)[output]
+            outputs = model.session.run({**feeds, **carried.feeds})
         except RuntimeError as exc:
             raise ModelError(
                 f"{model.path} fails on frames of the size it asks for: {exc}",
                 "Check size, layout and num_frames in the --spec file",
             ) from None
+        raw = outputs[output]
+        if not carried.take(outputs):
+            raise ModelError(
+                f"a state of {model.path} is NaN or infinite after {len(rows) + 1} frames",
+                "Check the model, and scale, mean and std in the --spec file",
+            )
         if len(raw) != 1:
             raise ModelError(
                 f"output {output!r} has shape {list(raw.shape)} for a batch of 1",
@@ -72,6 +85,16 @@ def original_scores(
             )
         rows.append(as_scores(raw, output))
     return np.concatenate(rows)
+
+
+def _steps(
+    windows: Sequence[Window], states: Sequence[StateSpec]
+) -> Iterator[tuple[Window, States]]:
+    """The frames of each call, with the states that belong to its window."""
+    for window in windows:
+        carried = States(states)
+        for i in range(len(next(iter(window.values())))):
+            yield {name: array[i : i + 1] for name, array in window.items()}, carried
 
 
 def activate(scores: Array, kind: OutputKind) -> Array:
@@ -91,8 +114,17 @@ def compare(
     windows: Sequence[Window],
     frames_from: str,
 ) -> Parity:
-    """How the graph's scores on `windows` differ from `expected`, `(windows, C)`."""
-    actual = session.run_each(windows, SCORES)
+    """How the graph's scores on `windows` differ from `expected`, `(rows, C)`.
+
+    Raises:
+        ParityError: The graph fails.
+    """
+    try:
+        actual = session.run_each(windows, SCORES)
+    except RuntimeError as exc:
+        raise ParityError(
+            f"the converted graph fails on {frames_from}: {exc}", "Try --precision fp32"
+        ) from None
     difference = np.abs(actual - expected)
     agree = actual.argmax(axis=1) == expected.argmax(axis=1)
     return Parity(

@@ -5,7 +5,9 @@ A node stays in FP32 where
 - it prepares the frames, or is the final softmax or sigmoid;
 - one of its activations exceeds `MAX_ACTIVATION` in magnitude on real frames: FP16 ends at
   65504, and has steps of 0.25 already from 256 on;
-- its weights reach beyond FP16's range, or all lie below its smallest normal number.
+- its weights reach beyond FP16's range, or all lie below its smallest normal number;
+- it carries a state on, or reads one that grows (see `recurrence`): a few real frames do not
+  show what a sum reaches after an hour.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from edgevid.convert.answers import ACTIVATIONS, SEE_THROUGH
 from edgevid.convert.frames import Window
 from edgevid.convert.graph import PREFIX, SCORES
 from edgevid.convert.half import is_float_weight, name_nodes, to_half
+from edgevid.convert.recurrence import carrying_nodes
 from edgevid.convert.session import Session
 
 if TYPE_CHECKING:
@@ -51,7 +54,8 @@ def fp32_nodes(model: ModelProto, windows: Sequence[Window]) -> dict[str, str]:
         model: FP32, every node with a name of its own.
         windows: Real frames to take ranges from.
     """
-    return _fixed_nodes(model) | _sensitive_nodes(model, _peaks(model, windows))
+    sensitive = _sensitive_nodes(model, _peaks(model, windows))
+    return {**sensitive, **carrying_nodes(model), **_fixed_nodes(model)}
 
 
 def _fixed_nodes(model: ModelProto) -> dict[str, str]:
@@ -109,10 +113,10 @@ def _peaks(model: ModelProto, windows: Sequence[Window]) -> dict[str, float]:
     session = Session(probe)
     peaks: dict[str, float] = dict.fromkeys(tensors.values(), 0.0)
     for window in windows:
-        values = session.run(window)
-        for output, tensor in tensors.items():
-            # `maximum` hands NaN on.
-            peaks[tensor] = float(np.maximum(peaks[tensor], values[output]))
+        for values in session.run_steps(window):
+            for output, tensor in tensors.items():
+                # `maximum` hands NaN on.
+                peaks[tensor] = float(np.maximum(peaks[tensor], values[output]))
     return peaks
 
 

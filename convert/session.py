@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgevid.convert.graph import carried_states
+from edgevid.states import States
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ _FATAL = 4
 
 
 class Session:
-    """ONNX Runtime on the CPU, on a graph in memory.
+    """ONNX Runtime on the CPU, on a graph in memory, whose states it carries along.
 
     Args:
         model: The graph, smaller than 2 GB.
@@ -37,6 +39,7 @@ class Session:
         # Its exceptions share no base below Exception.
         except Exception as exc:
             raise RuntimeError(_reason(exc)) from None
+        self._states = carried_states(model)
         self.output_names: list[str] = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -51,9 +54,30 @@ class Session:
             raise RuntimeError(_reason(exc)) from None
         return dict(zip(self.output_names, values, strict=True))
 
+    def run_steps(self, window: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+        """Every output by name, for each step of a window; one step without states.
+
+        Args:
+            window: Input name to array. Of a graph with states the first axis holds steps,
+                which are fed one after the other, from zero states on.
+
+        Raises:
+            RuntimeError: As `run`; or a state is NaN or infinite.
+        """
+        if not self._states:
+            yield self.run(window)
+            return
+        states = States(self._states)
+        for i in range(len(next(iter(window.values())))):
+            frames = {name: array[i : i + 1] for name, array in window.items()}
+            outputs = self.run({**frames, **states.feeds})
+            if not states.take(outputs):
+                raise RuntimeError(f"a state is NaN or infinite after step {i + 1}")
+            yield outputs
+
     def run_each(self, windows: Sequence[Mapping[str, Array]], output: str) -> Array:
-        """`output` for every window, one call each, joined along the first axis."""
-        return np.concatenate([self.run(window)[output] for window in windows])
+        """`output` for every step of every window, joined along the first axis."""
+        return np.concatenate([step[output] for w in windows for step in self.run_steps(w)])
 
 
 def _reason(exc: Exception) -> str:

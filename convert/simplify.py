@@ -23,6 +23,8 @@ def simplify(model: ModelProto, journal: Journal) -> ModelProto:
         reason = _changed(model, slim)
         if reason is None:
             _restore_dimensions(model, slim)
+            del slim.metadata_props[:]
+            slim.metadata_props.extend(model.metadata_props)
             Session(slim)
     # The simplifier runs many rewrites, any of which may trip over an unusual graph.
     except Exception as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_KEYS = ("labels", "preset", "clip", "inputs", "outputs")
+_KEYS = ("labels", "preset", "clip", "inputs", "outputs", "states")
+_STATES_FILE_KEYS = ("image", "logits", "states")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class UserSpec:
         preset: Name of a preset, or None.
         clip: Fields of a `ClipSpec`.
         inputs, outputs: Fields of an `InputSpec` or `OutputSpec`, one table each.
+        states: Input and output of each state, one table each; None: nothing is said.
     """
 
     where: str = "spec"
@@ -37,6 +40,7 @@ class UserSpec:
     clip: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[Mapping[str, Any], ...] = ()
     outputs: tuple[Mapping[str, Any], ...] = ()
+    states: tuple[Mapping[str, Any], ...] | None = None
 
     def input_table(self, name: str, known: Sequence[str]) -> dict[str, Any]:
         """What is said of the model's input `name`."""
@@ -73,13 +77,15 @@ def read_spec(
     preset = preset if preset is not None else data.get("preset")
     if preset is not None and not isinstance(preset, str):
         raise SpecError(f"{where}: preset: must be a name (got {preset!r})")
+    states, scores = _states(data.get("states"), folder, f"{where}: states")
     return UserSpec(
         where=where,
         labels=_labels(said, folder, where),
         preset=preset,
         clip=_table(data.get("clip", {}), f"{where}: clip"),
         inputs=_tables(data.get("inputs", []), f"{where}: inputs"),
-        outputs=_tables(data.get("outputs", []), f"{where}: outputs"),
+        outputs=_tables(data.get("outputs", scores), f"{where}: outputs"),
+        states=states,
     )
 
 
@@ -101,6 +107,35 @@ def _labels(said: Any, folder: Path, where: str) -> tuple[str, ...] | None:
     if isinstance(said, (list, tuple)) and said and all(isinstance(s, str) for s in said):
         return tuple(said)
     raise SpecError(f"{where}: labels: must be a file name or a list of names (got {said!r})")
+
+
+def _states(
+    said: Any, folder: Path, where: str
+) -> tuple[tuple[dict[str, Any], ...] | None, list[dict[str, str]]]:
+    """Tables of states, and the table of the output with the scores where a file names it."""
+    if said is None:
+        return None, []
+    if not isinstance(said, str):
+        return _tables(said, where), []
+    path = folder / said
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"{where}: no such file: {path}", "Check the path") from None
+    except (OSError, ValueError, RecursionError) as exc:
+        raise SpecError(f"{where}: {path} is not a JSON file: {exc}", "See docs/spec.md") from None
+    if isinstance(content, list):
+        content = {"states": content}
+    content = _table(content, str(path))
+    for key in content:
+        if key not in _STATES_FILE_KEYS:
+            known = ", ".join(_STATES_FILE_KEYS)
+            raise SpecError(f"{path}: unknown key {key!r}", f"Known keys: {known}")
+    logits = content.get("logits")
+    return (
+        _tables(content.get("states", []), str(path)),
+        [] if logits is None else [{"name": str(logits), "kind": "logits"}],
+    )
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:

@@ -27,6 +27,9 @@ _DTYPES = ("uint8", "float16", "float32", "float64")
 _MIN_SIDE = 8
 """Where a shape has two readings, one with a picture narrower than this is none."""
 
+_STREAM_FPS = 10.0
+"""Assumed of a model with states."""
+
 _ARITHMETIC = ("scale", "mean", "std")
 _GEOMETRY = ("resize", "short_side", "crop")
 
@@ -43,8 +46,16 @@ class Pictures(Strict):
         return self
 
 
-def infer_inputs(model: Model, user: UserSpec, journal: Journal) -> Pictures:
+def infer_inputs(
+    model: Model, user: UserSpec, journal: Journal, *, carries: bool = False
+) -> Pictures:
     """The clip and input contract of a model that `check_inputs` lets pass.
+
+    Args:
+        model: Its inputs are pictures alone; states are left out.
+        user: What the spec says.
+        journal: Told what is assumed.
+        carries: It has states, so windows follow each other without overlap.
 
     Raises:
         SpecError: A shape has two readings, or the spec contradicts the shapes.
@@ -56,7 +67,7 @@ def infer_inputs(model: Model, user: UserSpec, journal: Journal) -> Pictures:
         table["size"] = _size(tensor, table)
     num_frames = _num_frames(model.inputs, tables, user)
     _set_every(model.inputs, tables, num_frames)
-    clip = _clip(num_frames, user, journal)
+    clip = _clip(num_frames, user, journal, carries)
     inputs = [
         _with_preprocessing(tensor, table, user, journal)
         for tensor, table in zip(model.inputs, tables, strict=True)
@@ -69,14 +80,7 @@ def infer_inputs(model: Model, user: UserSpec, journal: Journal) -> Pictures:
 
 def check_inputs(model: Model) -> None:
     """Raise ModelError where an input of `model` is not a picture or a clip of pictures."""
-    pictures = [t for t in model.inputs if len(t.shape) in _LAYOUTS and _readings(t)]
-    others = [t for t in model.inputs if t not in pictures]
-    if pictures and others:
-        raise ModelError(
-            f"{model.path} takes {len(others)} input(s) beside the picture that look like "
-            f"states, such as {others[0].name!r}: state inputs are not supported yet",
-            "Export the model in its form for whole clips",
-        )
+    others = [t for t in model.inputs if not is_picture(t)]
     if others:
         tensor = others[0]
         raise ModelError(
@@ -97,6 +101,11 @@ def check_inputs(model: Model) -> None:
                 f"input {tensor.name!r} has a fixed batch of {batch}",
                 "Export the model with batch 1 or a dynamic batch",
             )
+
+
+def is_picture(tensor: TensorInfo) -> bool:
+    """True where the shape is that of colour pictures or clips."""
+    return len(tensor.shape) in _LAYOUTS and bool(_readings(tensor))
 
 
 def _readings(tensor: TensorInfo) -> list[Layout]:
@@ -190,8 +199,10 @@ def _set_every(
         table["every"] = num_frames // length
 
 
-def _clip(num_frames: Any, user: UserSpec, journal: Journal) -> dict[str, Any]:
+def _clip(num_frames: Any, user: UserSpec, journal: Journal, carries: bool) -> dict[str, Any]:
     clip = {**user.clip, "num_frames": num_frames}
+    if carries:
+        return _without_overlap(clip, journal)
     timing = set(user.clip) - {"num_frames"}
     if not timing and isinstance(num_frames, int) and num_frames > 1:
         clip |= {
@@ -206,6 +217,23 @@ def _clip(num_frames: Any, user: UserSpec, journal: Journal) -> dict[str, Any]:
             "apart. Say otherwise in a --spec file, under [clip]: sampling, frame_interval, "
             "fps, hop_s."
         )
+    return clip
+
+
+def _without_overlap(clip: dict[str, Any], journal: Journal) -> dict[str, Any]:
+    """For a model with states, which takes every frame once."""
+    if "fps" not in clip:
+        clip["fps"] = _STREAM_FPS
+        journal.assume(
+            f"The model carries states from frame to frame, and is assumed to be trained at "
+            f"{_STREAM_FPS:g} frames a second. Say otherwise in a --spec file, under [clip]: fps."
+        )
+    interval, num_frames = clip.get("frame_interval", 1), clip["num_frames"]
+    said = (clip["fps"], interval, num_frames)
+    # What is wrong is refused when the whole is validated.
+    numbers = all(isinstance(value, (int, float)) and value > 0 for value in said)
+    if numbers and num_frames > 1 and "hop_s" not in clip:
+        clip["hop_s"] = num_frames * interval / clip["fps"]
     return clip
 
 

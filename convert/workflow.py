@@ -34,7 +34,8 @@ from edgevid.convert.session import Session
 from edgevid.convert.simplify import simplify
 from edgevid.convert.source_model import SourceModel, model_name, source_model
 from edgevid.convert.spec_file import UserSpec, read_spec
-from edgevid.convert.spec_infer import check_inputs, infer_inputs
+from edgevid.convert.spec_infer import Pictures, check_inputs, infer_inputs
+from edgevid.convert.states import infer_states, without_states
 from edgevid.engines.build_options import BuildOptions
 from edgevid.errors import MissingDependencyError, ModelError, ParityError, SpecError
 from edgevid.manifest import (
@@ -46,11 +47,14 @@ from edgevid.manifest import (
     Quantised,
     dump,
 )
-from edgevid.spec import Spec
+from edgevid.spec import OutputSpec, Spec, StateSpec, parse
 from edgevid.types import Array
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+PARITY_STEPS = 16
+"""Frames in a row, from zero states, that graphs with states are compared on."""
 
 Asked = Literal["auto", "fp32", "fp16", "int8"]
 """What may be asked for. `auto`: the fastest that answers the same."""
@@ -229,14 +233,16 @@ def _convert_graph(
     may_simplify: bool,
     journal: Journal,
 ) -> _Checked:
+    states = infer_states(original, user)
+    original = without_states(original, states)
     check_inputs(original)
     output_name = choose_output(original, user)
-    pictures = infer_inputs(original, user, journal)
-    windows, frames_from = collect(pictures, frames)
-    raw = original_scores(original, pictures.inputs, output_name, windows)
+    pictures = infer_inputs(original, user, journal, carries=bool(states))
+    windows, frames_from = collect(pictures, frames, steps=PARITY_STEPS if states else 1)
+    raw = original_scores(original, pictures.inputs, output_name, windows, states)
     output = infer_kind(original, output_name, raw, user, journal)
     labels = class_labels(user, raw.shape[1], journal)
-    spec = Spec(labels=labels, clip=pictures.clip, inputs=pictures.inputs, outputs=(output,))
+    spec = _contract(labels, pictures, output, states, user)
     journal.step(f"{original.path.name} {describe_contract(spec)}")
 
     journal.step("Baking preprocessing into the graph")
@@ -249,6 +255,19 @@ def _convert_graph(
     parity = compare(Session(graph), expected, windows, frames_from)
     require_parity(parity, "fp32")
     return _Checked(graph, spec, parity, windows, frames_from, expected)
+
+
+def _contract(
+    labels: tuple[str, ...],
+    pictures: Pictures,
+    output: OutputSpec,
+    states: tuple[StateSpec, ...],
+    user: UserSpec,
+) -> Spec:
+    """The whole contract; raises SpecError where its parts do not go together."""
+    parts = {"clip": pictures.clip, "inputs": pictures.inputs, "outputs": (output,)}
+    spec: Spec = parse(Spec, {"labels": labels, "states": states, **parts}, user.where)
+    return spec
 
 
 def _settle(
@@ -328,6 +347,7 @@ def _finish(
         clip=spec.clip,
         inputs=spec.inputs,
         outputs=spec.outputs,
+        states=spec.states,
         precision=report.precision,
         assumptions=report.assumptions,
         parity=report.parity,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from edgevid.convert.graph import all_names, subgraphs
+from edgevid.convert.graph import all_names, carried_states, subgraphs
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -35,16 +35,17 @@ class GraphView:
             for i, name in enumerate(node.input):
                 if name:
                     self.readers[name].append((node, i))
+        self._states = {state.input for state in carried_states(model)}
         values = (*graph.input, *graph.output, *graph.value_info)
         self._types = {value.name: value.type.tensor_type for value in values}
         self._leaving = {value.name for value in graph.output} | _read_inside(model)
         self._uses_of_name = Counter(node.name for node in self.nodes)
 
     def is_activation(self, name: str) -> bool:
-        """True for an FP32 tensor that is no constant."""
+        """True for an FP32 tensor that is neither a constant nor a state as it comes in."""
         from onnx import TensorProto
 
-        if name not in self._types or name in self.constants:
+        if name not in self._types or name in self.constants or name in self._states:
             return False
         return bool(self._types[name].elem_type == TensorProto.FLOAT)
 

@@ -189,11 +189,3 @@ def test_a_spec_of_two_inputs_needs_names(tmp_path: Path) -> None:
         infer(path, {"inputs": [{"color": "bgr"}]})
     pictures, _ = infer(path, {"inputs": [{"name": "x1", "color": "bgr"}]})
     assert [i.color for i in pictures.inputs] == ["rgb", "bgr"]
-
-
-def test_state_inputs_are_refused(tmp_path: Path, shared: Path) -> None:
-    path = stub(tmp_path / "m.onnx", ["N", 3, 64, 64], [1, 128])
-    with pytest.raises(ModelError, match="'x1': state inputs are not supported yet"):
-        infer(path)
-    with pytest.raises(ModelError, match=r"takes 43 input.*state inputs are not supported yet"):
-        infer(shared / "models" / "movinet-a0-stream" / "model.onnx")
