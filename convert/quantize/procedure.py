@@ -15,14 +15,19 @@ from typing import TYPE_CHECKING
 from edgevid.convert.frames import Window
 from edgevid.convert.journal import Journal
 from edgevid.convert.precision import convert_to_fp16, fp32_nodes
-from edgevid.convert.quantize.clipset import DEFAULT_COUNT, ClipSet, draw
+from edgevid.convert.quantize.clipset import ClipSet, draw
 from edgevid.convert.quantize.gate import Gate, Scores, evaluate
 from edgevid.convert.quantize.groups import Placement
 from edgevid.convert.quantize.half_rest import to_fp16
 from edgevid.convert.quantize.insert import insert_qdq
+from edgevid.convert.quantize.modelopt import (
+    ModelOptMethod,
+    describe_qdq,
+    quantize_with_modelopt,
+)
 from edgevid.convert.quantize.placement import plan_placement
 from edgevid.convert.quantize.prepare import prepare
-from edgevid.convert.quantize.ranges import Method, Range, collect_ranges
+from edgevid.convert.quantize.ranges import Range, collect_ranges
 from edgevid.convert.quantize.report import (
     CandidateReport,
     GroupReport,
@@ -31,8 +36,8 @@ from edgevid.convert.quantize.report import (
     describe_clips,
     score_differences,
 )
-from edgevid.convert.quantize.scales import ScaleType
-from edgevid.convert.quantize.search import DEFAULT_BUDGET_S, Search, find_mixed
+from edgevid.convert.quantize.search import Search, find_mixed
+from edgevid.convert.quantize.settings import QuantizeSettings
 from edgevid.convert.quantize.speed import (
     CandidatePrecision,
     Choice,
@@ -41,52 +46,32 @@ from edgevid.convert.quantize.speed import (
     choose,
     time_candidates,
 )
-from edgevid.convert.quantize.timed_engine import TimedEngine, open_for_timing, timing_engine
+from edgevid.convert.quantize.timed_engine import (
+    TimedEngine,
+    first_call,
+    open_for_timing,
+    timing_engine,
+)
 from edgevid.errors import EdgevidError
 from edgevid.spec import Spec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-DEFAULT_EVAL_CLIPS = 128
+__all__ = ["Quantised", "QuantizeSettings", "quantise"]
+
+_STEPS = 16
+"""Of a model with states: how many calls in a row, from zero states, make one clip."""
+
 _FP16_WINDOWS = 8
 """Calibration clips that decide which nodes FP16 leaves alone."""
 
 _FP32 = "FP32"
+_INT8 = {"edgevid": "INT8", "modelopt": "INT8 (ModelOpt)"}
 
 
-@dataclass(frozen=True)
-class QuantizeSettings:
-    """What a user says of quantisation.
-
-    Attributes:
-        calib: Videos, folders, globs and CSV files to find ranges on.
-        eval: The same, to judge on; empty: part of the clips drawn from `calib`, held out.
-        calib_clips, eval_clips: How many windows to draw for each.
-        method: How activation ranges are found.
-        seed: Of the drawing and the split.
-        max_drop: See `Gate`.
-        rest: Precision of what is not INT8.
-        scales: Type of the Q/DQ scales; FP16 scales need an FP16 rest.
-        depthwise: Quantise depthwise convolutions too.
-        by_speed: Whether times decide among candidates that pass; None: only times on a device.
-        int8_only: FP16 is kept only where no form of INT8 passes, whatever the times.
-        budget_s: Of the search, in seconds.
-    """
-
-    calib: tuple[str, ...]
-    eval: tuple[str, ...] = ()
-    calib_clips: int = DEFAULT_COUNT
-    eval_clips: int = DEFAULT_EVAL_CLIPS
-    method: Method = "mse"
-    seed: int = 0
-    max_drop: float | None = None
-    rest: CandidatePrecision = "fp16"
-    scales: ScaleType = "float32"
-    depthwise: bool = False
-    by_speed: bool | None = None
-    int8_only: bool = False
-    budget_s: float = DEFAULT_BUDGET_S
+_Insert = Callable[..., "ModelProto"]
+"""From `keep_float`, the groups that stay in float, to the graph with Q/DQ."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +145,13 @@ class _Procedure:
     def run(self) -> Quantised:
         calibration, evaluation = self._draw()
         prepared = prepare(self._reference)
-        placement = plan_placement(prepared, depthwise=self._settings.depthwise)
-        ranges = self._ranges(prepared, placement, calibration)
         expected = self._evaluate(_FP32, self._reference, evaluation)
-        insert = partial(insert_qdq, prepared, placement, ranges, scale_dtype=self._settings.scales)
-        search = self._search(insert, placement, expected, evaluation)
+        if self._settings.quantizer == "modelopt":
+            placement, insert, search = self._with_modelopt(prepared, calibration)
+        else:
+            placement = plan_placement(prepared, depthwise=self._settings.depthwise)
+            insert = self._inserter(prepared, placement, calibration)
+            search = self._search(insert, placement, expected, evaluation)
         windows = [clip.feeds for clip in calibration[:_FP16_WINDOWS]]
         candidates = self._candidates(prepared, insert, search, windows)
         reports = [self._judge(candidate, expected, evaluation) for candidate in candidates]
@@ -184,7 +171,7 @@ class _Procedure:
             groups=_groups(placement, search, kept.precision),
             trials=search.trials,
             answers=describe_answers(expected, self._scores[kept.name], self._spec.labels),
-            method=self._settings.method,
+            method=self._settings.ranges_by,
             calibration=describe_clips(calibration, self._settings.seed),
             evaluation=describe_clips(evaluation, self._settings.seed),
             left_alone=placement.left_alone,
@@ -200,7 +187,11 @@ class _Procedure:
         s = self._settings
         self._journal.step("Drawing clips")
         drawing = partial(
-            draw, clip=self._spec.clip, inputs=self._spec.inputs, progress=self._watch("Drawing")
+            draw,
+            clip=self._spec.clip,
+            inputs=self._spec.inputs,
+            steps=_STEPS if self._spec.states else 1,
+            progress=self._watch("Drawing"),
         )
         if s.eval:
             calibration = drawing(s.calib, count=s.calib_clips, seed=s.seed)
@@ -215,6 +206,22 @@ class _Procedure:
             self._journal.note(note)
         return calibration, evaluation
 
+    def _with_modelopt(
+        self, prepared: ModelProto, calibration: ClipSet
+    ) -> tuple[Placement, _Insert, Search]:
+        """One graph, to be taken or left: there is nothing to search."""
+        method: ModelOptMethod = "minmax" if self._settings.ranges_by == "minmax" else "entropy"
+        self._journal.step(f"Quantising with Model Optimizer on {len(calibration)} clips")
+        graph = quantize_with_modelopt(prepared, calibration, method)
+        search = Search(outcome="int8", kept=(), reason="not searched", seconds=0.0)
+        return describe_qdq(graph), lambda **_: graph, search
+
+    def _inserter(
+        self, prepared: ModelProto, placement: Placement, calibration: ClipSet
+    ) -> _Insert:
+        ranges = self._ranges(prepared, placement, calibration)
+        return partial(insert_qdq, prepared, placement, ranges, scale_dtype=self._settings.scales)
+
     def _ranges(
         self, prepared: ModelProto, placement: Placement, calibration: ClipSet
     ) -> dict[str, Range]:
@@ -223,7 +230,7 @@ class _Procedure:
             prepared,
             placement.tensors,
             calibration.feeds,
-            self._settings.method,
+            self._settings.ranges_by,
             progress=self._watch("Finding ranges"),
         )
         flat = [name for name, r in ranges.items() if r.degenerate]
@@ -236,7 +243,7 @@ class _Procedure:
 
     def _search(
         self,
-        insert: Callable[..., ModelProto],
+        insert: _Insert,
         placement: Placement,
         expected: Scores,
         evaluation: ClipSet,
@@ -257,14 +264,14 @@ class _Procedure:
     def _candidates(
         self,
         prepared: ModelProto,
-        insert: Callable[..., ModelProto],
+        insert: _Insert,
         search: Search,
         windows: Sequence[Window],
     ) -> list[_Candidate]:
         """Those that may be kept, fastest in expectation first."""
         candidates = []
         if search.outcome != "fp16":
-            name = "INT8" if search.outcome == "int8" else "Mixed"
+            name = _INT8[self._settings.quantizer] if search.outcome == "int8" else "Mixed"
             in_float = insert(keep_float=search.kept)
             if self._settings.rest == "fp16":
                 kept = fp32_nodes(prepared, windows)
@@ -334,8 +341,9 @@ class _Procedure:
                 engines[candidate.name] = opened
             if _FP32 not in engines:
                 return {}, "", False
+            first = first_call(self._reference, feeds)
             timings = time_candidates(
-                {name: partial(engine.run, feeds) for name, engine in engines.items()},
+                {name: partial(engine.run, first) for name, engine in engines.items()},
                 baseline=_FP32,
                 progress=lambda done, total: self._journal.progress("Timing", done, total),
             )
@@ -365,7 +373,7 @@ class _Procedure:
         return lambda done, total: self._journal.progress(text, done, total)
 
 
-def _failed_int8(search: Search, insert: Callable[..., ModelProto]) -> CandidateReport | None:
+def _failed_int8(search: Search, insert: _Insert) -> CandidateReport | None:
     """INT8 everywhere, where the gate refused it."""
     if not search.trials or search.int8 is None:
         return None

@@ -31,8 +31,8 @@ Examples:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _File = click.Path(path_type=Path)
-_QUANTIZE = ("eval", "calib_clips", "eval_clips", "method", "seed", "max_drop", "rest", "scales",
-             "depthwise", "by_speed")  # fmt: skip
+_QUANTIZE = ("eval", "calib_clips", "eval_clips", "quantizer", "method", "seed", "max_drop", "rest",
+             "scales", "depthwise", "by_speed")  # fmt: skip
 _BUILD = ("min_batch", "opt_batch", "max_batch", "workspace_mb", "optimization_level", "dla_core")
 
 
@@ -81,10 +81,15 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
 @_option("--calib-clips", type=click.IntRange(min=1), help="Windows to calibrate on.  [64]")
 @_option("--eval-clips", type=click.IntRange(min=1), help="Windows to judge on.  [128]")
 @_option(
+    "--quantizer",
+    type=click.Choice(["edgevid", "modelopt"]),
+    help="Who places INT8; modelopt is NVIDIA's Model Optimizer (docs/quantizers.md).  [edgevid]",
+)
+@_option(
     "--calib-method",
     "method",
     type=click.Choice(["minmax", "percentile", "entropy", "mse"]),
-    help="How ranges are found.  [mse]",
+    help="How ranges are found.  [mse; with modelopt entropy]",
 )
 @_option("--seed", type=click.IntRange(min=0), help="Of the drawing of windows.  [0]")
 @_option("--max-drop", type=float, help="Share of answers that may get worse.  [0.01]")
