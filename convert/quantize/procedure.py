@@ -140,11 +140,15 @@ class _Procedure:
         self._journal = journal
         self._gate = Gate(settings.max_drop)
         self._not_built: dict[str, str] = {}
+        self._fp32_nodes: dict[str, str] = {}
         self._scores: dict[str, Scores] = {}
 
     def run(self) -> Quantised:
         calibration, evaluation = self._draw()
         prepared = prepare(self._reference)
+        windows = [clip.feeds for clip in calibration[:_FP16_WINDOWS]]
+        if self._settings.rest == "fp16":
+            self._fp32_nodes = fp32_nodes(prepared, windows)
         expected = self._evaluate(_FP32, self._reference, evaluation)
         if self._settings.quantizer == "modelopt":
             placement, insert, search = self._with_modelopt(prepared, calibration)
@@ -152,12 +156,12 @@ class _Procedure:
             placement = plan_placement(prepared, depthwise=self._settings.depthwise)
             insert = self._inserter(prepared, placement, calibration)
             search = self._search(insert, placement, expected, evaluation)
-        windows = [clip.feeds for clip in calibration[:_FP16_WINDOWS]]
-        candidates = self._candidates(prepared, insert, search, windows)
+        candidates = self._candidates(insert, search, windows)
         reports = [self._judge(candidate, expected, evaluation) for candidate in candidates]
-        failed = _failed_int8(search, insert) if search.outcome != "int8" else None
+        failed = self._failed_int8(search, insert) if search.outcome != "int8" else None
         timings, engine, is_device = self._time(candidates, reports, evaluation[0].feeds)
-        choice = self._choose(reports, timings, engine, is_device)
+        contenders = [failed, *reports] if failed else reports
+        choice = self._choose(contenders, timings, engine, is_device)
         kept = next(c for c in candidates if c.name == choice.name)
         timed = [r.model_copy(update={"timing": timings.get(r.name)}) for r in reports]
         report = Quantisation(
@@ -195,10 +199,10 @@ class _Procedure:
         )
         if s.eval:
             calibration = drawing(s.calib, count=s.calib_clips, seed=s.seed)
-            evaluation = drawing(s.eval, count=s.eval_clips, seed=s.seed)
+            evaluation = drawing(s.eval, count=s.clips_to_judge, seed=s.seed)
             notes = [*calibration.notes, *evaluation.notes]
         else:
-            count = s.calib_clips + s.eval_clips
+            count = s.calib_clips + s.clips_to_judge
             drawn = drawing(s.calib, count=count, seed=s.seed)
             calibration, evaluation = drawn.split(s.calib_clips / count, s.seed)
             notes = [*drawn.notes]
@@ -251,7 +255,7 @@ class _Procedure:
         self._journal.step("Judging INT8")
         search = find_mixed(
             expected,
-            lambda kept: insert(keep_float=kept),
+            lambda kept: self._judged(insert(keep_float=kept)),
             [group.name for group in placement.groups],
             evaluation,
             self._gate,
@@ -261,35 +265,45 @@ class _Procedure:
         self._journal.step(search.reason)
         return search
 
+    def _judged(self, in_float: ModelProto) -> ModelProto:
+        """What is to ship, in the form that ONNX Runtime computes right."""
+        if self._settings.rest == "fp32":
+            return in_float
+        return to_fp16(in_float, self._fp32_nodes)
+
+    def _shipped(self, in_float: ModelProto) -> ModelProto:
+        if self._settings.rest == "fp32":
+            return in_float
+        return to_fp16(in_float, self._fp32_nodes, self._settings.scales)
+
     def _candidates(
-        self,
-        prepared: ModelProto,
-        insert: _Insert,
-        search: Search,
-        windows: Sequence[Window],
+        self, insert: _Insert, search: Search, windows: Sequence[Window]
     ) -> list[_Candidate]:
         """Those that may be kept, fastest in expectation first."""
         candidates = []
         if search.outcome != "fp16":
             name = _INT8[self._settings.quantizer] if search.outcome == "int8" else "Mixed"
             in_float = insert(keep_float=search.kept)
-            if self._settings.rest == "fp16":
-                kept = fp32_nodes(prepared, windows)
-                candidates.append(
-                    _Candidate(
-                        name,
-                        search.outcome,
-                        to_fp16(in_float, kept, self._settings.scales),
-                        to_fp16(in_float, kept),
-                        kept,
-                    )
-                )
-            else:
-                candidates.append(_Candidate(name, search.outcome, in_float, in_float))
+            shipped, judged = self._shipped(in_float), self._judged(in_float)
+            candidates.append(
+                _Candidate(name, search.outcome, shipped, judged, dict(self._fp32_nodes))
+            )
         half, nodes = convert_to_fp16(self._reference, windows)
         candidates.append(_Candidate("FP16", "fp16", half, half, nodes))
         candidates.append(_Candidate(_FP32, "fp32", self._reference, self._reference))
         return candidates
+
+    def _failed_int8(self, search: Search, insert: _Insert) -> CandidateReport | None:
+        """INT8 everywhere, where the gate refused it."""
+        if not search.trials or search.int8 is None:
+            return None
+        return CandidateReport(
+            name="INT8",
+            precision="int8",
+            megabytes=len(self._shipped(insert(keep_float=())).SerializeToString()) / 1e6,
+            verdict=search.trials[0].verdict,
+            comparison=search.int8,
+        )
 
     def _judge(
         self, candidate: _Candidate, expected: Scores, evaluation: ClipSet
@@ -371,21 +385,6 @@ class _Procedure:
 
     def _watch(self, text: str) -> Callable[[int, int], None]:
         return lambda done, total: self._journal.progress(text, done, total)
-
-
-def _failed_int8(search: Search, insert: _Insert) -> CandidateReport | None:
-    """INT8 everywhere, where the gate refused it."""
-    if not search.trials or search.int8 is None:
-        return None
-    graph = insert(keep_float=())
-    return CandidateReport(
-        name="INT8",
-        precision="int8",
-        megabytes=len(graph.SerializeToString()) / 1e6,
-        verdict=search.trials[0].verdict,
-        comparison=search.int8,
-        note="refused by the gate",
-    )
 
 
 def _groups(

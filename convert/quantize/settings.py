@@ -14,8 +14,6 @@ from edgevid.errors import SpecError
 
 Quantizer = Literal["edgevid", "modelopt"]
 
-DEFAULT_EVAL_CLIPS = 128
-
 _DEFAULT_METHODS: dict[Quantizer, Method] = {"edgevid": "mse", "modelopt": "entropy"}
 
 
@@ -26,7 +24,8 @@ class QuantizeSettings:
     Attributes:
         calib: Videos, folders, globs and CSV files to find ranges on.
         eval: The same, to judge on; empty: part of the clips drawn from `calib`, held out.
-        calib_clips, eval_clips: How many windows to draw for each.
+        calib_clips, eval_clips: How many windows to draw for each; to judge on, by default,
+            twice as many as to calibrate on.
         quantizer: Who finds ranges and places Q/DQ: edgevid, or NVIDIA's Model Optimizer.
         method: How activation ranges are found; None: `mse`, with Model Optimizer `entropy`.
             It has `entropy` and `minmax` alone.
@@ -46,7 +45,7 @@ class QuantizeSettings:
     calib: tuple[str, ...]
     eval: tuple[str, ...] = ()
     calib_clips: int = DEFAULT_COUNT
-    eval_clips: int = DEFAULT_EVAL_CLIPS
+    eval_clips: int | None = None
     quantizer: Quantizer = "edgevid"
     method: Method | None = None
     seed: int = 0
@@ -76,3 +75,8 @@ class QuantizeSettings:
     def ranges_by(self) -> Method:
         """How activation ranges are found."""
         return self.method or _DEFAULT_METHODS[self.quantizer]
+
+    @property
+    def clips_to_judge(self) -> int:
+        """How many windows to draw for the gate."""
+        return 2 * self.calib_clips if self.eval_clips is None else self.eval_clips

@@ -32,7 +32,7 @@ Examples:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _File = click.Path(path_type=Path)
 _QUANTIZE = ("eval", "calib_clips", "eval_clips", "quantizer", "method", "seed", "max_drop", "rest",
-             "scales", "depthwise", "by_speed")  # fmt: skip
+             "scales", "depthwise", "by_speed", "budget_s")  # fmt: skip
 _BUILD = ("min_batch", "opt_batch", "max_batch", "workspace_mb", "optimization_level", "dla_core")
 
 
@@ -79,7 +79,9 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     help="The same, to judge on (labels from a CSV).  [default: part of --calib, held out]",
 )
 @_option("--calib-clips", type=click.IntRange(min=1), help="Windows to calibrate on.  [64]")
-@_option("--eval-clips", type=click.IntRange(min=1), help="Windows to judge on.  [128]")
+@_option(
+    "--eval-clips", type=click.IntRange(min=1), help="Windows to judge on.  [twice --calib-clips]"
+)
 @_option(
     "--quantizer",
     type=click.Choice(["edgevid", "modelopt"]),
@@ -97,10 +99,18 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     "--rest", type=click.Choice(["fp16", "fp32"]), help="Precision of what is not INT8.  [fp16]"
 )
 @_option("--scales", type=click.Choice(["fp32", "fp16"]), help="Type of the INT8 scales.  [fp32]")
+@_option(
+    "--search-budget",
+    "budget_s",
+    type=float,
+    metavar="S",
+    help="Seconds to look for the layers that INT8 hurts.  [90]",
+)
 @_option("--depthwise", is_flag=True, flag_value=True, help="Quantise depthwise convolutions too.")
 @_option(
     "--by-speed/--not-by-speed",
     "by_speed",
+    "budget_s",
     help="Let times decide among what passes.  [only those taken on a device]",
 )
 @click.option(
@@ -180,7 +190,8 @@ def _quantize_settings(options: dict[str, Any]) -> QuantizeSettings | None:
     said = {name: value for name, value in said.items() if value not in (None, ())}
     if not calib:
         if said:
-            name = {"method": "calib_method"}.get(next(iter(said)), next(iter(said)))
+            option = next(iter(said))
+            name = {"method": "calib_method", "budget_s": "search_budget"}.get(option, option)
             raise SpecError(
                 f"--{name.replace('_', '-')} says how to quantise, but there is no --calib",
                 "Add --calib VIDEOS, or leave it out",
