@@ -39,6 +39,7 @@ def draw(
     count: int = DEFAULT_COUNT,
     seed: int = 0,
     *,
+    steps: int = 1,
     progress: Progress = no_progress,
 ) -> ClipSet:
     """Draw windows from videos, spread evenly over the videos and over time in each.
@@ -58,6 +59,7 @@ def draw(
         inputs: The model's inputs.
         count: Windows to draw; fewer, with a note, where the videos hold no more.
         seed: At least 0. The same seed and files give the same clips.
+        steps: Of a model with states, how many windows in a row make one clip.
         progress: Called after every video.
 
     Raises:
@@ -69,7 +71,9 @@ def draw(
     if count < 1:
         raise SpecError(f"{count} calibration clips are too few", "Ask for at least 1")
     listed = list_clips(paths)
-    spool = Spool(inputs, clip.num_frames)
+    spool = Spool(inputs, clip.num_frames, steps)
+    if steps > 1:
+        clip = clip.model_copy(update={"num_frames": clip.num_frames * steps})
     drawing = Drawing(listed, clip, inputs, spool, seed)
     drawing.draw(count, progress)
     if not drawing.entries:
@@ -89,7 +93,8 @@ class DrawnClip:
         source: The video, as it was named.
         start_s: Presentation time of the window's first frame, from the video's start.
         label: What a CSV says that it shows; None where nothing does.
-        feeds: Input name to `(1, T, H, W, 3)` or `(1, H, W, 3)` uint8 BGR.
+        feeds: Input name to `(1, T, H, W, 3)` or `(1, H, W, 3)` uint8 BGR; of a model with
+            states the first axis holds the steps.
     """
 
     source: str

@@ -61,7 +61,7 @@ class EvalClip(Protocol):
 
     @property
     def feeds(self) -> Mapping[str, Array]:
-        """Every input of the graph by name, batch of 1."""
+        """Every input of the graph by name, batch of 1; with states, the steps to take."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +216,9 @@ def evaluate(
 ) -> Scores:
     """Run a graph on every clip, one at a time.
 
+    A graph with states is stepped through the clip from zero states; its scores are those of
+    the last step, where it has seen the whole clip.
+
     Args:
         model: Its output `scores` is `(1, C)`. Of a session the logits are taken where it was
             made from what `with_logits` gives.
@@ -255,7 +258,7 @@ def _session(model: ModelProto) -> Session:
 def _run(session: Session, clip: EvalClip) -> dict[str, Array]:
     where = f"the clip at {clip.start_s:.2f} s of {clip.source}"
     try:
-        outputs = session.run(clip.feeds)
+        *_, outputs = session.run_steps(clip.feeds)
     except RuntimeError as exc:
         raise ConversionError(f"the graph fails on {where}: {exc}") from None
     if not np.isfinite(outputs[SCORES]).all():

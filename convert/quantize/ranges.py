@@ -1,7 +1,7 @@
 """What each activation's values reach on real clips, in memory that does not grow with them.
 
-One clip at a time runs through the graph; each tensor leaves a histogram of fixed size and
-is let go. Where all tensors of one clip would be too large together, they are put out in
+One clip at a time runs through the graph, step by step where it has states; each tensor
+leaves a histogram of fixed size and is let go. Where all tensors of one clip would be too large together, they are put out in
 several passes over the clips.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edgevid.convert.graph import PREFIX
+from edgevid.convert.graph import PREFIX, carried_states
 from edgevid.convert.quantize.histogram import Histogram
 from edgevid.convert.quantize.thresholds import (
     DEFAULT_PERCENTILE,
@@ -73,7 +73,8 @@ def collect_ranges(
     Args:
         model: A graph that ONNX Runtime runs; it is left as it is.
         tensors: Names of float tensors that its nodes make.
-        feeds: One clip each, batch of 1; gone through once or several times.
+        feeds: One clip each, batch of 1 (with states: the steps from zero states on); gone
+            through once or several times.
         method: How `Range.amax` is chosen; see `thresholds`. `minmax`: the largest magnitude.
         percentile: Share of the values, in %, that the method `percentile` keeps.
         max_bytes: Most bytes of `tensors` to put out at once; a single tensor may be larger.
@@ -98,23 +99,24 @@ def collect_ranges(
     for chunk in chunks:
         session = _session(with_outputs(model, chunk))
         for number, clip in enumerate(feeds, 1):
-            values = _run(session, clip)
-            for name in chunk:
-                _count(histograms[name], values[name], method, f"{name!r} on clip {number}")
+            for values in _run(session, clip):
+                for name in chunk:
+                    _count(histograms[name], values[name], method, f"{name!r} on clip {number}")
             done += 1
             progress(done, total)
     return {name: _range(h, method, percentile) for name, h in histograms.items()}
 
 
 def with_outputs(model: ModelProto, tensors: Sequence[str]) -> ModelProto:
-    """A copy of `model` that puts out `tensors`, in this order, and nothing else."""
+    """A copy of `model` that puts out `tensors`, in this order, its states, and no more."""
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    states = [s.output for s in carried_states(model) if s.output not in tensors]
     del copy.graph.output[:]
     # ONNX Runtime finds out type and shape by itself.
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (*tensors, *states))
     return copy
 
 
@@ -130,7 +132,7 @@ def _sizes(model: ModelProto, tensors: Sequence[str], clip: Feeds) -> dict[str, 
     for name, count in counts.items():
         probe.graph.node.append(helper.make_node("Size", [name], [count]))
         probe.graph.output.append(ValueInfoProto(name=count))
-    values = _run(_session(probe), clip)
+    values = next(_run(_session(probe), clip))
     return {name: 4 * int(values[count]) for name, count in counts.items()}
 
 
@@ -155,9 +157,9 @@ def _session(model: ModelProto) -> Session:
         raise ConversionError(f"the graph cannot be loaded for calibration: {exc}") from None
 
 
-def _run(session: Session, clip: Feeds) -> dict[str, Array]:
+def _run(session: Session, clip: Feeds) -> Iterator[dict[str, Array]]:
     try:
-        return session.run(clip)
+        yield from session.run_steps(clip)
     except RuntimeError as exc:
         raise ConversionError(f"the graph fails on a calibration clip: {exc}") from None
 

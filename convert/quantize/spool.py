@@ -23,7 +23,8 @@ class Spool:
 
     Args:
         inputs: The model's inputs.
-        num_frames: T, of one window.
+        num_frames: T, of one call of the graph.
+        steps: Calls in one window, of a model with states.
 
     Attributes:
         shapes: Input name to the shape that `read` gives.
@@ -32,9 +33,9 @@ class Spool:
         OutputError: There is no folder for temporary files, or no room in it.
     """
 
-    def __init__(self, inputs: Sequence[InputSpec], num_frames: int) -> None:
+    def __init__(self, inputs: Sequence[InputSpec], num_frames: int, steps: int = 1) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {
-            i.name: (1, num_frames // i.every, *i.size, 3) if i.is_clip else (1, *i.size, 3)
+            i.name: (steps, num_frames // i.every, *i.size, 3) if i.is_clip else (steps, *i.size, 3)
             for i in inputs
         }
         self._every = {i.name: i.every for i in inputs}
@@ -52,7 +53,7 @@ class Spool:
 
         Args:
             number: From 0; a window that was there is overwritten.
-            position: From 0 to T - 1.
+            position: From 0 to T - 1; with steps, to steps * T - 1.
             arrays: Input name to `(H, W, 3)`, each of its input's size.
 
         Raises:
@@ -66,7 +67,11 @@ class Spool:
                     self._file.write(array.tobytes())
 
     def read(self, number: int) -> dict[str, UInt8Array]:
-        """Window `number`: input name to `(1, T, H, W, 3)` or `(1, H, W, 3)`, new arrays."""
+        """Window `number`, in new arrays.
+
+        Returns:
+            Input name to `(steps, T, H, W, 3)` or `(steps, H, W, 3)`.
+        """
         arrays = {name: np.empty(shape, np.uint8) for name, shape in self.shapes.items()}
         for name, array in arrays.items():
             self._seek(number, name, 0)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edgevid.convert.graph import carried_states
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine, default_threads
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.tensorrt_build import BuiltPlan, Progress, build_plan
 from edgevid.errors import EdgevidError, EngineError, MissingDependencyError
+from edgevid.states import States
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -94,6 +96,13 @@ def open_for_timing(
         return _openvino(data)
     engine = OnnxRuntimeEngine(data)
     return TimedEngine("onnxruntime", engine.name, False, engine.infer, engine.close)
+
+
+def first_call(graph: ModelProto, clip: Mapping[str, Array]) -> dict[str, Array]:
+    """What a graph is fed first of a clip: of one with states, the first step and zeros."""
+    states = carried_states(graph)
+    frames = {name: array[:1] for name, array in clip.items()}
+    return {**frames, **States(states).feeds}
 
 
 def _tensorrt(
