@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgevid.convert.half import to_half
 from edgevid.convert.quantize.graph_view import GraphView
+from edgevid.convert.quantize.insert import CENTRED
 from edgevid.convert.quantize.scales import ScaleType
 from edgevid.errors import ConversionError
 
@@ -37,10 +38,22 @@ def to_fp16(
     Raises:
         ConversionError: The graph cannot be raised to the opset that FP16 scales need.
     """
+    keep = {*keep, *_centring(model, keep)}
     if scale_dtype == "float32":
         return to_half(model, keep)
     raised = _raise_opset(model)
     return to_half(raised, {*keep, *_wide_pairs(raised, keep)}, half_scales=True)
+
+
+def _centring(model: ModelProto, keep: Collection[str]) -> set[str]:
+    """The additions in front of a pair whose operand was too large for FP16 as it was made."""
+    view = GraphView(model)
+    wide = set()
+    for node in view.nodes:
+        producer = view.producers.get(node.input[0]) if node.input else None
+        if node.name.endswith(CENTRED) and producer is not None and producer.name in keep:
+            wide.add(node.name)
+    return wide
 
 
 def _wide_pairs(model: ModelProto, keep: Collection[str]) -> set[str]:

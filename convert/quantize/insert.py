@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _ZERO = f"{PREFIX}int8_zero"
 _PER_TENSOR = -1
+_CENTRED_TENSOR = "/centred"
+
+CENTRED = f"{_CENTRED_TENSOR}/Add"
+"""What the name of an addition ends in that takes a tensor's centre off."""
 
 
 class HasRange(Protocol):
@@ -208,7 +212,7 @@ class _Inserter:
         if key not in self._made:
             rounding, source = self._roundings[tensor], tensor
             if rounding.middle:
-                source = f"{tensor}/centred"
+                source = f"{tensor}{_CENTRED_TENSOR}"
                 less = self._add_constant(f"{tensor}/less", np.float32(-rounding.middle))
                 self._make("Add", [tensor, less], source)
             scale = self._add_constant(f"{tensor}/scale", rounding.scale)

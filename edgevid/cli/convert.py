@@ -110,7 +110,6 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
 @_option(
     "--by-speed/--not-by-speed",
     "by_speed",
-    "budget_s",
     help="Let times decide among what passes.  [only those taken on a device]",
 )
 @click.option(
