@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.convert.journal import Journal
-from edgevid.types import Array, Float32Array
+from edgevid.convert.quantize.graph_view import GraphView, attribute, drop_unused_constants
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto, NodeProto
 
 _QUANTISING = (
     "QuantizeLinear",
@@ -26,61 +26,47 @@ _QUANTISING = (
 )
 
 
-def unfold_stored_weights(proto: ModelProto, journal: Journal) -> None:
-    """Replace integer weights and their DequantizeLinear by float32 weights, in place.
-
-    A graph that quantises activations is left as it is.
-    """
-    from onnx import numpy_helper
-
-    if any(node.op_type in _QUANTISING for node in proto.graph.node):
+def unfold_stored_weights(model: ModelProto, journal: Journal) -> None:
+    """Make stored weights float, in place, unless the graph quantises activations."""
+    if any(node.op_type in _QUANTISING for node in model.graph.node):
         return
-    constants = {t.name: t for t in proto.graph.initializer}
-    nodes = [n for n in proto.graph.node if _unfolds(n, constants)]
-    for node in nodes:
-        values = [numpy_helper.to_array(constants[name]) for name in node.input if name]
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-        weight = numpy_helper.from_array(_dequantise(axis, *values), node.output[0])
-        proto.graph.initializer.append(weight)
-        proto.graph.node.remove(node)
-    if nodes:
-        _drop_unread(proto, {name for node in nodes for name in node.input})
+    count = dequantize_weights(model)
+    if count:
+        drop_unused_constants(model)
         journal.note(
-            f"{len(nodes)} weights are stored as integers in the file; they become the float32 "
+            f"{count} weights are stored as integers in the file; they become the float32 "
             "values that they stand for."
         )
 
 
-def _unfolds(node: NodeProto, constants: dict[str, TensorProto]) -> bool:
+def is_stored_weight(node: NodeProto, view: GraphView) -> bool:
+    """True for a DequantizeLinear of a constant, to FP32, with one scale or one a channel."""
     from onnx import TensorProto
 
-    return (
-        node.op_type == "DequantizeLinear"
-        and all(name in constants for name in node.input if name)
-        and constants[node.input[1]].data_type == TensorProto.FLOAT
-        and not any(a.name == "block_size" and a.i for a in node.attribute)
-    )
+    if node.op_type != "DequantizeLinear" or attribute(node, "block_size", 0):
+        return False
+    constants = [view.constants.get(name) for name in node.input if name]
+    return all(constants) and view.constants[node.input[1]].data_type == TensorProto.FLOAT
 
 
-def _dequantise(
-    axis: int, values: Array, scale: Array, zero_point: Array | None = None
-) -> Float32Array:
-    """(values - zero_point) * scale, as ONNX's DequantizeLinear defines it."""
+def dequantize_weights(model: ModelProto) -> int:
+    """(q - zero_point) * scale, in FP64, in place; returns how many weights there were.
 
-    def along(array: Array) -> Array:
-        if array.size == 1:
-            return array.reshape(())
-        return array.reshape([-1 if i == axis % values.ndim else 1 for i in range(values.ndim)])
+    INT8 weights find their grid again in `scales`.
+    """
+    from onnx import numpy_helper
 
-    whole = values.astype(np.int32)
-    if zero_point is not None:
-        whole = whole - along(zero_point).astype(np.int32)
-    result: Float32Array = whole.astype(np.float32) * along(scale).astype(np.float32)
-    return result
-
-
-def _drop_unread(proto: ModelProto, names: set[str]) -> None:
-    read = {name for node in proto.graph.node for name in node.input}
-    kept = [t for t in proto.graph.initializer if t.name in read or t.name not in names]
-    del proto.graph.initializer[:]
-    proto.graph.initializer.extend(kept)
+    view = GraphView(model)
+    nodes = [node for node in view.nodes if is_stored_weight(node, view)]
+    for node in nodes:
+        values, *parameters = (view.value(n).astype(np.float64) for n in node.input if n)
+        shape = [1] * values.ndim
+        if parameters[0].ndim == 1 and values.ndim:
+            shape[attribute(node, "axis", 1)] = -1
+        scale, zero_point = (
+            p.reshape(shape) if p.size > 1 else p for p in (*parameters, np.zeros(1))[:2]
+        )
+        weight = ((values - zero_point) * scale).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(weight, node.output[0]))
+        model.graph.node.remove(node)
+    return len(nodes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgevid.convert.quantize.graph_view import GraphView
-from edgevid.convert.quantize.prepare import is_stored_weight
+from edgevid.convert.stored_weights import is_stored_weight
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

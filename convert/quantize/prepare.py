@@ -14,6 +14,7 @@ import numpy as np
 
 from edgevid.convert.half import name_nodes
 from edgevid.convert.quantize.graph_view import GraphView, attribute, drop_unused_constants
+from edgevid.convert.stored_weights import dequantize_weights
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _EPSILON = 1e-5
 def prepare(model: ModelProto) -> ModelProto:
     """A copy to collect ranges on and to place Q/DQ in; `model` is left as it is."""
     prepared = name_nodes(model)
-    _dequantize_weights(prepared)
+    dequantize_weights(prepared)
     view = GraphView(prepared)
     for norm in view.nodes:
         conv = _foldable(norm, view)
@@ -36,36 +37,6 @@ def prepare(model: ModelProto) -> ModelProto:
     del prepared.graph.value_info[:]
     drop_unused_constants(prepared)
     return prepared
-
-
-def is_stored_weight(node: NodeProto, view: GraphView) -> bool:
-    """True for a DequantizeLinear of a constant, to FP32, with one scale or one a channel."""
-    from onnx import TensorProto
-
-    if node.op_type != "DequantizeLinear" or attribute(node, "block_size", 0):
-        return False
-    constants = [view.constants.get(name) for name in node.input if name]
-    return all(constants) and view.constants[node.input[1]].data_type == TensorProto.FLOAT
-
-
-def _dequantize_weights(model: ModelProto) -> None:
-    """(q - zero_point) * scale, in FP64; INT8 weights find their grid again in `scales`."""
-    from onnx import numpy_helper
-
-    view = GraphView(model)
-    for node in view.nodes:
-        if not is_stored_weight(node, view):
-            continue
-        values, *parameters = (view.value(n).astype(np.float64) for n in node.input if n)
-        shape = [1] * values.ndim
-        if parameters[0].ndim == 1 and values.ndim:
-            shape[attribute(node, "axis", 1)] = -1
-        scale, zero_point = (
-            p.reshape(shape) if p.size > 1 else p for p in (*parameters, np.zeros(1))[:2]
-        )
-        weight = ((values - zero_point) * scale).astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(weight, node.output[0]))
-        model.graph.node.remove(node)
 
 
 def _foldable(norm: NodeProto, view: GraphView) -> NodeProto | None:

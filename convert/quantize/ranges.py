@@ -1,8 +1,8 @@
 """What each activation's values reach on real clips, in memory that does not grow with them.
 
 One clip at a time runs through the graph, step by step where it has states; each tensor
-leaves a histogram of fixed size and is let go. Where all tensors of one clip would be too large together, they are put out in
-several passes over the clips.
+leaves a histogram of fixed size and is let go. Where all tensors of one clip would be too
+large together, they are put out in several passes over the clips.
 """
 
 from __future__ import annotations
