@@ -14,7 +14,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgevid.convert.graph import PREFIX
+from edgevid.convert.graph import PREFIX, carried_states
 from edgevid.convert.quantize.existing import find_existing_qdq
 from edgevid.convert.quantize.graph_view import GraphView
 from edgevid.convert.quantize.groups import Group, Placement
@@ -48,11 +48,14 @@ def quantize_with_modelopt(
 
     Raises:
         MissingDependencyError: Model Optimizer, or what it needs, is not installed.
-        ConversionError: It fails, quantises nothing, or gives Q/DQ that TensorRT refuses.
+        ConversionError: It fails, quantises nothing, or gives Q/DQ that TensorRT refuses; or
+            the graph carries states from call to call, and cannot be calibrated by one call.
         OutputError: There is no room for temporary files.
     """
     import onnx
 
+    if carried_states(reference):
+        raise ConversionError("Model Optimizer cannot calibrate a model that carries states", _OWN)
     with _hushed(), tempfile.TemporaryDirectory(prefix="edgevid-") as folder:
         quantize = _load()
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
