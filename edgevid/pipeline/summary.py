@@ -131,7 +131,7 @@ class Summary:
         entry.notes.extend(stats.notes)
         if message.states_broken:
             entry.notes.append(
-                f"the model's states were NaN or infinite {message.states_broken} times: each "
+                f"the model's states were NaN or infinite {message.states_broken} time(s): each "
                 "time they began anew, and that window has no answer"
             )
         entry.error = str(message.error) if message.error else None
