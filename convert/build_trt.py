@@ -14,7 +14,7 @@ from edgevid.convert.report import PlanReport
 from edgevid.engines.build_options import BuildOptions
 from edgevid.engines.cuda_memory import open_cuda
 from edgevid.engines.plans import FLAVOURS, Flavour
-from edgevid.engines.tensorrt_build import build_plan
+from edgevid.engines.tensorrt_build import build_plan, check_capability
 from edgevid.engines.tensorrt_module import load_tensorrt
 from edgevid.errors import EdgevidError, MissingDependencyError, SpecError
 from edgevid.manifest import Precision
@@ -38,6 +38,7 @@ def check_target(target: Target, compute_capabilities: Sequence[str]) -> None:
         SpecError: Compute capabilities were given for a target that has none.
         MissingDependencyError: The target's package is not installed.
         EngineError: It is installed but does not load.
+        BuildError: It cannot build for one of the compute capabilities.
     """
     if target == "onnx" and compute_capabilities:
         raise SpecError(
@@ -45,7 +46,9 @@ def check_target(target: Target, compute_capabilities: Sequence[str]) -> None:
             "Say --target tensorrt-rtx",
         )
     if target in FLAVOURS:
-        load_tensorrt(target)
+        trt = load_tensorrt(target)
+        for capability in compute_capabilities if target == "tensorrt-rtx" else ():
+            check_capability(trt, capability)
 
 
 def add_plans(

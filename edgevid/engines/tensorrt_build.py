@@ -230,14 +230,20 @@ def known_capabilities(trt: Any) -> dict[str, Any]:
     return {f"{number // 10}.{number % 10}": members[f"SM{number}"] for number in numbers}
 
 
-def _set_capability(trt: Any, config: tensorrt.IBuilderConfig, asked: str) -> None:
+def check_capability(trt: Any, asked: str) -> None:
+    """Raise BuildError where this TensorRT-RTX cannot build for the compute capability."""
     known = known_capabilities(trt)
-    if asked not in known or not hasattr(config, "set_compute_capability"):
-        listed = ", ".join(known) or "none"
+    if asked not in known:
         raise BuildError(
             f"TensorRT-RTX {trt.__version__} cannot build for compute capability {asked!r}",
-            f"Known are: {listed}; leave it out for a plan that runs on every GPU from 8.0 on",
+            f"Known are: {', '.join(known) or 'none'}; leave it out for a plan that runs on every "
+            "GPU from 8.0 on",
         )
+
+
+def _set_capability(trt: Any, config: tensorrt.IBuilderConfig, asked: str) -> None:
+    check_capability(trt, asked)
+    known = known_capabilities(trt)
     if hasattr(config, "num_compute_capabilities"):
         config.num_compute_capabilities = 1
     config.set_compute_capability(known[asked], 0)
