@@ -244,6 +244,11 @@ def check_capability(trt: Any, asked: str) -> None:
 def _set_capability(trt: Any, config: tensorrt.IBuilderConfig, asked: str) -> None:
     check_capability(trt, asked)
     known = known_capabilities(trt)
+    if not hasattr(config, "set_compute_capability"):
+        raise BuildError(
+            f"{trt.__name__} {trt.__version__} builds for the GPU that it runs on alone",
+            "Leave --compute-capability out",
+        )
     if hasattr(config, "num_compute_capabilities"):
         config.num_compute_capabilities = 1
     config.set_compute_capability(known[asked], 0)
