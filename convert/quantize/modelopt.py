@@ -81,7 +81,7 @@ def quantize_with_modelopt(
                 f"Model Optimizer cannot quantise the graph: {_reason(exc)}", _OWN
             ) from exc
     found = find_existing_qdq(quantised)
-    if found.kind == "none":
+    if found.kind in ("none", "weights"):
         raise ConversionError("Model Optimizer found nothing to quantise in the graph", _OWN)
     if found.kind == "unsupported":
         raise ConversionError(f"TensorRT cannot take Model Optimizer's graph: {found.reason}", _OWN)
