@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edgevid.convert.frames import Window
 from edgevid.convert.journal import Journal
 from edgevid.convert.precision import convert_to_fp16, fp32_nodes
+from edgevid.convert.quantize.bias_correction import correct_biases, measure_shifts
 from edgevid.convert.quantize.clipset import ClipSet, draw
 from edgevid.convert.quantize.gate import Gate, Scores, evaluate
 from edgevid.convert.quantize.groups import Placement
@@ -224,7 +225,16 @@ class _Procedure:
         self, prepared: ModelProto, placement: Placement, calibration: ClipSet
     ) -> _Insert:
         ranges = self._ranges(prepared, placement, calibration)
-        return partial(insert_qdq, prepared, placement, ranges, scale_dtype=self._settings.scales)
+        insert = partial(insert_qdq, prepared, placement, ranges, scale_dtype=self._settings.scales)
+        self._journal.step("Correcting biases")
+        shifts = measure_shifts(
+            prepared,
+            insert(),
+            placement.groups,
+            calibration.feeds,
+            progress=self._watch("Correcting biases"),
+        )
+        return lambda keep_float=(): correct_biases(insert(keep_float=keep_float), shifts)
 
     def _ranges(
         self, prepared: ModelProto, placement: Placement, calibration: ClipSet
