@@ -97,6 +97,8 @@ def test_every_key_of_a_spec_exists(name):
 
     for number, body in enumerate(blocks(ROOT / name, "toml")):
         said = tomllib.loads(body) | {"labels": ["a", "b"]}
+        if isinstance(said.get("states"), str):  # a file that the example does not come with
+            del said["states"]
         if isinstance(said.get("states"), str):
             del said["states"]  # a file of the reader's
         assert read_spec(said, labels=None, preset=None).labels == ("a", "b")
