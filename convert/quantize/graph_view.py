@@ -11,6 +11,9 @@ from edgevid.types import Array
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
+_MOVES = ("Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators on one tensor that move or pick its values."""
+
 
 class GraphView:
     """A graph, indexed; it must not change while it is looked at.
@@ -35,14 +38,14 @@ class GraphView:
             for i, name in enumerate(node.input):
                 if name:
                     self.readers[name].append((node, i))
-        self._states = {state.input for state in carried_states(model)}
+        self._states = _states(model)
         values = (*graph.input, *graph.output, *graph.value_info)
         self._types = {value.name: value.type.tensor_type for value in values}
         self._leaving = {value.name for value in graph.output} | _read_inside(model)
         self._uses_of_name = Counter(node.name for node in self.nodes)
 
     def is_activation(self, name: str) -> bool:
-        """True for an FP32 tensor that is neither a constant nor a state as it comes in."""
+        """True for an FP32 tensor that is neither a constant nor a state as it came in."""
         from onnx import TensorProto
 
         if name not in self._types or name in self.constants or name in self._states:
@@ -87,6 +90,15 @@ def drop_unused_constants(model: ModelProto) -> None:
     if len(kept) < len(model.graph.initializer):
         del model.graph.initializer[:]
         model.graph.initializer.extend(kept)
+
+
+def _states(model: ModelProto) -> set[str]:
+    """Tensors that hold a state's values, as they came in."""
+    states = {state.input for state in carried_states(model)}
+    for node in model.graph.node:
+        if node.op_type in _MOVES and node.input[0] in states:
+            states.update(node.output)
+    return states
 
 
 def _read_inside(model: ModelProto) -> set[str]:

@@ -263,3 +263,56 @@ def test_a_bundle_keeps_the_states_and_a_batch_of_one(tmp_path: Path) -> None:
     assert result.report.parity.max_abs_diff < 1e-5
     graph = onnx.load(str(result.bundle / "model.onnx"))
     assert {s.input for s in carried_states(graph)} == {"sum_in", "count_in"}
+
+
+def lstm(path: Path) -> Path:
+    """Mean colours of 4 frames through an LSTM whose h and c are states; the batch is open."""
+    rng = np.random.default_rng(5)
+    nodes = [
+        helper.make_node("ReduceMean", ["clip"], ["colours"], axes=[3, 4], keepdims=0),
+        helper.make_node("Transpose", ["colours"], ["sequence"], perm=[1, 0, 2]),
+        helper.make_node(
+            "LSTM",
+            ["sequence", "w", "r", "", "", "h0", "c0"],
+            ["", "hn", "cn"],
+            hidden_size=16,
+        ),
+        helper.make_node("Squeeze", ["hn", "first"], ["last"]),
+        helper.make_node("Gemm", ["last", "dense"], ["logits"]),
+    ]
+    weights = {
+        "w": rng.normal(0, 2, (1, 64, 3)).astype(np.float32),
+        "r": rng.normal(0, 0.5, (1, 64, 16)).astype(np.float32),
+        "dense": rng.normal(0, 2, (16, 3)).astype(np.float32),
+        "first": np.array([0], np.int64),
+    }
+    state = [1, "batch", 16]
+    inputs = [("clip", ["batch", 4, 3, 8, 8]), ("h0", state), ("c0", state)]
+    outputs = [("logits", ["batch", 3]), ("hn", state), ("cn", state)]
+    return save(path, nodes, inputs, outputs, weights)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_lstm_hands_h_and_c_on_between_windows_that_do_not_overlap(
+    tmp_path: Path, precision: Any
+) -> None:
+    spec = {**SPEC, "clip": {"fps": 8.0}, "inputs": [{"layout": "NTCHW"}]}
+    path = lstm(tmp_path / "m.onnx")
+    result = convert(path, tmp_path / "b.edgevid", spec=spec, precision=precision, target="onnx")
+    manifest = Bundle.load(result.bundle).manifest
+    assert manifest.clip.hop_s == pytest.approx(0.5)
+    assert {(s.input, s.output, s.shape) for s in manifest.states} == {
+        ("h0", "hn", (1, 1, 16)),
+        ("c0", "cn", (1, 1, 16)),
+    }
+    frames = np.random.default_rng(1).integers(0, 256, (3, 4, 8, 8, 3), dtype=np.uint8)
+    graph = onnx.load(str(result.bundle / "model.onnx"))
+    actual = Session(graph).run_each([{"clip": frames}], "scores")
+    original = Session(onnx.load(str(path)))
+    h = c = np.zeros((1, 1, 16), np.float32)
+    for i, row in enumerate(actual):
+        clip = np.moveaxis(frames[i : i + 1, ..., ::-1] / np.float32(255), 4, 2)
+        outputs = original.run({"clip": np.ascontiguousarray(clip), "h0": h, "c0": c})
+        h, c = outputs["hn"], outputs["cn"]
+        exps = np.exp(outputs["logits"][0])
+        assert row == pytest.approx(exps / exps.sum(), abs=1e-5 if precision == "fp32" else 5e-3)

@@ -10,11 +10,13 @@ from contextlib import closing
 import av
 import cv2
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
 import edgevid
 from edgevid.convert import convert
+from edgevid.convert.quantize.settings import QuantizeSettings
 
 PERIOD_S = 0.1
 
@@ -133,3 +135,30 @@ def test_hop_is_refused(bundle, clips):
     options = edgevid.pipeline.SamplingOptions(hop_s=0.5)
     with pytest.raises(edgevid.errors.SpecError, match="takes every frame once"):
         edgevid.stream(bundle, clips[0], options=options)
+
+
+def test_what_the_gate_lets_pass_answers_alike_and_leaves_the_states_alone(
+    bundle, folder, spec, clips, tmp_path
+):
+    settings = QuantizeSettings(
+        calib=(str(clips[0]),), eval=(str(clips[1]),), calib_clips=2, eval_clips=3, method="minmax"
+    )
+    out = tmp_path / "auto.edgevid"
+    convert(folder / "model.onnx", out, spec=spec, quantize=settings, target="onnx")
+    kept = edgevid.load(out)
+    assert kept.manifest.states == bundle.manifest.states
+    graph = onnx.load(str(kept.file("model")))
+    pairs = {s.input: s.output for s in kept.manifest.states}
+    types = {
+        v.name: v.type.tensor_type.elem_type for v in (*graph.graph.input, *graph.graph.output)
+    }
+    assert {types[name] for name in (*pairs, *pairs.values())} == {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.INT32,
+    }
+    for node in graph.graph.node:
+        assert not (node.op_type == "QuantizeLinear" and node.input[0] in pairs)
+    _, before = answers(edgevid.stream(bundle, clips[1]), clips[1])
+    _, after = answers(edgevid.stream(kept, clips[1]), clips[1])
+    agreement = (before.argmax(axis=1) == after.argmax(axis=1)).mean()
+    assert agreement >= 0.9
