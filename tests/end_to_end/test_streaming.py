@@ -137,15 +137,20 @@ def test_hop_is_refused(bundle, clips):
         edgevid.stream(bundle, clips[0], options=options)
 
 
-def test_what_the_gate_lets_pass_answers_alike_and_leaves_the_states_alone(
+def test_int8_carries_the_states_of_a_real_model_in_their_own_types(
     bundle, folder, spec, clips, tmp_path
 ):
     settings = QuantizeSettings(
-        calib=(str(clips[0]),), eval=(str(clips[1]),), calib_clips=2, eval_clips=3, method="minmax"
+        calib=(str(clips[0]),),
+        eval=(str(clips[1]),),
+        calib_clips=4,
+        eval_clips=3,
+        max_drop=0.5,  # so that no search follows
     )
     out = tmp_path / "auto.edgevid"
     convert(folder / "model.onnx", out, spec=spec, quantize=settings, target="onnx")
     kept = edgevid.load(out)
+    assert kept.manifest.precision == "int8"
     assert kept.manifest.states == bundle.manifest.states
     graph = onnx.load(str(kept.file("model")))
     pairs = {s.input: s.output for s in kept.manifest.states}
@@ -156,6 +161,8 @@ def test_what_the_gate_lets_pass_answers_alike_and_leaves_the_states_alone(
         onnx.TensorProto.FLOAT,
         onnx.TensorProto.INT32,
     }
+    operators = [node.op_type for node in graph.graph.node]
+    assert operators.count("QuantizeLinear") > 50
     for node in graph.graph.node:
         assert not (node.op_type == "QuantizeLinear" and node.input[0] in pairs)
     _, before = answers(edgevid.stream(bundle, clips[1]), clips[1])
