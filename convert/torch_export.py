@@ -279,6 +279,7 @@ def _difference(model: TorchModel, proto: ModelProto, attempt: _Attempt) -> floa
     Raises:
         ConversionError: The graph does not load or run, or the answers have other shapes.
         ParityError: They differ by more than `MAX_DIFFERENCE`.
+        ModelError: PyTorch's own are no numbers.
     """
     largest = 0.0
     try:
@@ -286,9 +287,11 @@ def _difference(model: TorchModel, proto: ModelProto, attempt: _Attempt) -> floa
         for batch in _CHECK_BATCHES if attempt.batch is None else (attempt.batch,):
             arrays = model.random(batch, seed=batch + 1)
             expected = model.run(arrays)
+            _require_numbers(expected, model.source)
             names = (value.name for value in proto.graph.input)
             actual = session.run(dict(zip(names, arrays, strict=True)))
-            largest = max(largest, *(_apart(actual[n], expected[n]) for n in expected))
+            # Unlike max(), this hands NaN on.
+            largest = float(np.max([largest, *(_apart(actual[n], expected[n]) for n in expected)]))
     # A batch that the exporter has frozen fails here in either framework.
     except (RuntimeError, ValueError, KeyError) as exc:
         raise ConversionError(f"the graph fails on random input: {reason(exc)}") from None
@@ -296,6 +299,15 @@ def _difference(model: TorchModel, proto: ModelProto, attempt: _Attempt) -> floa
     if not largest <= MAX_DIFFERENCE:
         raise _parity_error(model, arrays, largest)
     return largest
+
+
+def _require_numbers(outputs: dict[str, Array], source: str) -> None:
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"output {name!r} of {source} is NaN or infinite on random input",
+                "Check its weights: a file may be damaged, or the training have diverged",
+            )
 
 
 def _apart(actual: Array, expected: Array) -> float:

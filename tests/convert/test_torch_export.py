@@ -488,6 +488,27 @@ class Net(nn.Module):
     assert "tracing: ONNX Runtime's answers differ" in line
 
 
+@pytest.mark.parametrize("step", ["x * float('nan')", "x / (x - x.detach())"])
+def test_answers_that_are_no_numbers(tmp_path: Path, factory: Any, step: str) -> None:
+    name = factory(f"class Net(nn.Module):\n  def forward(self, x): return ({step}).mean((2, 3))")
+    line = refused(name + "Net", tmp_path, ModelError, example_shape=SHAPE)
+    assert "NaN or infinite" in line
+
+
+def test_an_exporter_that_spoils_the_answers(
+    tmp_path: Path, factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Session.run
+
+    def spoiled(self: Session, feeds: Any) -> Any:
+        return {name: values * np.nan for name, values in run(self, feeds).items()}
+
+    monkeypatch.setattr(Session, "run", spoiled)
+    name = factory("class Net(nn.Module):\n  def forward(self, x): return x.mean((2, 3))")
+    line = refused(name + "Net", tmp_path, ParityError, example_shape=SHAPE)
+    assert "differ from PyTorch's by up to nan" in line
+
+
 def test_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     line = refused(tmp_path / "net.pt2", tmp_path, MissingDependencyError)
