@@ -95,6 +95,11 @@ def _said(model: Model, user: UserSpec) -> list[Pair]:
                 "Correct the pair",
             )
         pairs.append(pair)
+    left = [t for t in model.inputs if not is_picture(t) and t not in (i for i, _ in pairs)]
+    if pairs and left:
+        raise SpecError(
+            f"{where}: {_show(left[0])} is neither a picture nor in a pair", "Pair it as well"
+        )
     return pairs
 
 
