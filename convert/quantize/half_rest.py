@@ -38,9 +38,8 @@ def to_fp16(
     Raises:
         ConversionError: The graph cannot be raised to the opset that FP16 scales need.
     """
-    keep = {*keep, *_centring(model, keep)}
     if scale_dtype == "float32":
-        return to_half(model, keep)
+        return to_half(model, {*keep, *_centring(model, keep)})
     raised = _raise_opset(model)
     return to_half(raised, {*keep, *_wide_pairs(raised, keep)}, half_scales=True)
 
