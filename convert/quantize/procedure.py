@@ -7,8 +7,7 @@ make FP16 as well, time what passes, choose, and write down why.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from edgevid.convert.frames import Window
 from edgevid.convert.journal import Journal
 from edgevid.convert.precision import convert_to_fp16, fp32_nodes
 from edgevid.convert.quantize.bias_correction import correct_biases, measure_shifts
+from edgevid.convert.quantize.candidates import FP32, Candidate, time_them
 from edgevid.convert.quantize.clipset import ClipSet, draw
 from edgevid.convert.quantize.gate import Gate, Scores, evaluate
 from edgevid.convert.quantize.groups import Placement
@@ -45,15 +45,7 @@ from edgevid.convert.quantize.speed import (
     Contender,
     Timing,
     choose,
-    time_candidates,
 )
-from edgevid.convert.quantize.timed_engine import (
-    TimedEngine,
-    first_call,
-    open_for_timing,
-    timing_engine,
-)
-from edgevid.errors import EdgevidError
 from edgevid.spec import Spec
 
 if TYPE_CHECKING:
@@ -67,7 +59,6 @@ _STEPS = 16
 _FP16_WINDOWS = 8
 """Calibration clips that decide which nodes FP16 leaves alone."""
 
-_FP32 = "FP32"
 _INT8 = {"edgevid": "INT8", "modelopt": "INT8 (ModelOpt)"}
 
 
@@ -95,21 +86,6 @@ class Quantised:
     fp32_nodes: dict[str, str]
     kept_in_float: tuple[str, ...]
     report: Quantisation
-
-
-@dataclass
-class _Candidate:
-    """A graph that may be kept. `judged` is what stands in for it at the gate."""
-
-    name: str
-    precision: CandidatePrecision
-    graph: ModelProto
-    judged: ModelProto
-    fp32_nodes: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def megabytes(self) -> float:
-        return len(self.graph.SerializeToString()) / 1e6
 
 
 def quantise(
@@ -150,7 +126,7 @@ class _Procedure:
         windows = [clip.feeds for clip in calibration[:_FP16_WINDOWS]]
         if self._settings.rest == "fp16":
             self._fp32_nodes = fp32_nodes(prepared, windows)
-        expected = self._evaluate(_FP32, self._reference, evaluation)
+        expected = self._evaluate(FP32, self._reference, evaluation)
         if self._settings.quantizer == "modelopt":
             placement, insert, search = self._with_modelopt(prepared, calibration)
         else:
@@ -160,7 +136,11 @@ class _Procedure:
         candidates = self._candidates(insert, search, windows)
         reports = [self._judge(candidate, expected, evaluation) for candidate in candidates]
         failed = self._failed_int8(search, insert) if search.outcome != "int8" else None
-        timings, engine, is_device = self._time(candidates, reports, evaluation[0].feeds)
+        self._journal.step("Timing what passes")
+        passed = [c for c, r in zip(candidates, reports, strict=True) if r.passed]
+        timings, engine, is_device = time_them(
+            passed, self._reference, evaluation[0].feeds, self._journal, self._not_built
+        )
         contenders = [failed, *reports] if failed else reports
         choice = self._choose(contenders, timings, engine, is_device)
         kept = next(c for c in candidates if c.name == choice.name)
@@ -170,7 +150,7 @@ class _Procedure:
             reason=choice.reason,
             by_speed=choice.by_speed,
             candidates=tuple([failed, *timed] if failed else timed),
-            baseline=_FP32,
+            baseline=FP32,
             engine=engine,
             is_device=is_device,
             groups=_groups(placement, search, kept.precision),
@@ -288,7 +268,7 @@ class _Procedure:
 
     def _candidates(
         self, insert: _Insert, search: Search, windows: Sequence[Window]
-    ) -> list[_Candidate]:
+    ) -> list[Candidate]:
         """Those that may be kept, fastest in expectation first."""
         candidates = []
         if search.outcome != "fp16":
@@ -296,11 +276,11 @@ class _Procedure:
             in_float = insert(keep_float=search.kept)
             shipped, judged = self._shipped(in_float), self._judged(in_float)
             candidates.append(
-                _Candidate(name, search.outcome, shipped, judged, dict(self._fp32_nodes))
+                Candidate(name, search.outcome, shipped, judged, dict(self._fp32_nodes))
             )
         half, nodes = convert_to_fp16(self._reference, windows)
-        candidates.append(_Candidate("FP16", "fp16", half, half, nodes))
-        candidates.append(_Candidate(_FP32, "fp32", self._reference, self._reference))
+        candidates.append(Candidate("FP16", "fp16", half, half, nodes))
+        candidates.append(Candidate(FP32, "fp32", self._reference, self._reference))
         return candidates
 
     def _failed_int8(self, search: Search, insert: _Insert) -> CandidateReport | None:
@@ -316,7 +296,7 @@ class _Procedure:
         )
 
     def _judge(
-        self, candidate: _Candidate, expected: Scores, evaluation: ClipSet
+        self, candidate: Candidate, expected: Scores, evaluation: ClipSet
     ) -> CandidateReport:
         figures = {"name": candidate.name, "precision": candidate.precision}
         if candidate.precision == "fp32":
@@ -340,38 +320,6 @@ class _Procedure:
             what=f"Running {name}",
         )
         return self._scores[name]
-
-    def _time(
-        self,
-        candidates: Sequence[_Candidate],
-        reports: Sequence[CandidateReport],
-        feeds: Window,
-    ) -> tuple[dict[str, Timing], str, bool]:
-        """Times of those that pass, what they were taken on, and whether that is a device."""
-        on = timing_engine()
-        engines: dict[str, TimedEngine] = {}
-        self._journal.step("Timing what passes")
-        with ExitStack() as stack:
-            for candidate, report in zip(candidates, reports, strict=True):
-                if not report.passed:
-                    continue
-                try:
-                    opened = open_for_timing(candidate.graph, candidate.precision, on)
-                except EdgevidError as exc:
-                    self._not_built[candidate.name] = exc.message
-                    self._journal.note(f"{candidate.name} was not timed: {exc}")
-                    continue
-                stack.callback(opened.close)
-                engines[candidate.name] = opened
-            if _FP32 not in engines:
-                return {}, "", False
-            first = first_call(self._reference, feeds)
-            timings = time_candidates(
-                {name: partial(engine.run, first) for name, engine in engines.items()},
-                baseline=_FP32,
-                progress=lambda done, total: self._journal.progress("Timing", done, total),
-            )
-            return timings, engines[_FP32].name, engines[_FP32].is_device
 
     def _choose(
         self,
