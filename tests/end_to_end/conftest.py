@@ -6,33 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from contracts import CONV3D, LRCN, MOBILENET
 
 from edgevid.convert import convert
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-
-STRETCH = {"resize": "stretch", "crop": "full", "mean": [0.0] * 3, "std": [1.0] * 3}
-LRCN = {
-    "labels": ["Biking", "Diving", "GolfSwing", "Punch", "Rowing"],
-    "clip": {"num_frames": 20, "sampling": "uniform", "window_s": 4.0},
-    "inputs": [
-        {"name": "clip", "layout": "NTCHW", "size": [128, 128], "color": "bgr", **STRETCH}
-        | {"scale": 1 / 255}
-    ],
-}
-CONV3D = {
-    "clip": {"num_frames": 2, "sampling": "uniform", "window_s": 4.0},
-    "inputs": [
-        {"name": "clip", "layout": "NTCHW", "size": [32, 32], "color": "bgr", **STRETCH}
-        | {"scale": 1.0}
-    ],
-}
-MOBILENET = {
-    "inputs": [
-        {"name": "input", "layout": "NCHW", "size": [224, 224], "color": "rgb", **STRETCH}
-        | {"scale": 1.0, "mean": [128.0] * 3, "std": [128.0] * 3}
-    ],
-}
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import LRCN
+from contracts import LRCN
 
 import edgevid
 from edgevid import demo
