@@ -32,7 +32,7 @@ from edgevid.spec import Strict
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-DEFAULT_BUDGET_S = 60.0
+DEFAULT_BUDGET_S = 30.0
 PROXY_CLIPS = 8
 """Clips that the sensitivity of a group is measured on."""
 

@@ -104,7 +104,7 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     "budget_s",
     type=float,
     metavar="S",
-    help="Seconds to look for the layers that INT8 hurts.  [60]",
+    help="Seconds to look for the layers that INT8 hurts.  [30]",
 )
 @_option("--depthwise", is_flag=True, flag_value=True, help="Quantise depthwise convolutions too.")
 @_option(
