@@ -110,7 +110,7 @@ def _peaks(model: ModelProto, windows: Sequence[Window]) -> dict[str, float]:
     The graph itself takes the maxima, so that no activation has to be kept.
     """
     probe, tensors = _with_maxima(model)
-    session = Session(probe)
+    session = Session(probe, in_order=True)
     peaks: dict[str, float] = dict.fromkeys(tensors.values(), 0.0)
     for window in windows:
         for values in session.run_steps(window):
@@ -121,20 +121,30 @@ def _peaks(model: ModelProto, windows: Sequence[Window]) -> dict[str, float]:
 
 
 def _with_maxima(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
-    """A copy that also puts out the largest magnitude of each activation: output to tensor."""
+    """A copy that also puts out the largest magnitude of each activation: output to tensor.
+
+    Each maximum is taken right behind the node that makes its tensor, so that the tensor can
+    be let go before the next one is made.
+    """
     import onnx
     from onnx import TensorProto, helper
 
     probe = onnx.shape_inference.infer_shapes(model)
-    tensors = {}
-    activations = [
+    floats = {
         v.name for v in probe.graph.value_info if v.type.tensor_type.elem_type == TensorProto.FLOAT
-    ]
-    made = {name for node in probe.graph.node for name in node.output}
-    for i, name in enumerate(a for a in activations if a in made):
-        magnitude, peak = f"{PREFIX}magnitude_{i}", f"{PREFIX}peak_{i}"
-        probe.graph.node.append(helper.make_node("Abs", [name], [magnitude]))
-        probe.graph.node.append(helper.make_node("ReduceMax", [magnitude], [peak], keepdims=0))
-        probe.graph.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, []))
-        tensors[peak] = name
+    }
+    tensors: dict[str, str] = {}
+    nodes: list[NodeProto] = []
+    for node in probe.graph.node:
+        nodes.append(node)
+        for name in (out for out in node.output if out in floats):
+            number = len(tensors)
+            magnitude, peak = f"{PREFIX}magnitude_{number}", f"{PREFIX}peak_{number}"
+            nodes.append(helper.make_node("Abs", [name], [magnitude]))
+            nodes.append(helper.make_node("ReduceMax", [magnitude], [peak], keepdims=0))
+            probe.graph.output.append(helper.make_tensor_value_info(peak, TensorProto.FLOAT, []))
+            tensors[peak] = name
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del probe.graph.node[:]
+    probe.graph.node.extend(copies)
     return probe, tensors
