@@ -124,6 +124,8 @@ class Clip:
         source_id: Name of the source.
         index: Window number within the source, from 0.
         pts_s: `(T,)` float64, the frames' presentation times.
+        frames: `(T,)` int64, their indices in the source; a frame that stands for two samples
+            is there twice.
         arrays: Input name to uint8 BGR, `(T, H, W, 3)` or `(H, W, 3)` for one-frame models.
             Views into the ring: valid until the next frame is pushed.
         gap: True where a frame of the window lies farther from its instant than the
@@ -136,6 +138,7 @@ class Clip:
     source_id: str
     index: int
     pts_s: npt.NDArray[np.float64]
+    frames: npt.NDArray[np.int64]
     arrays: dict[str, UInt8Array]
     gap: bool = False
     padded: int = 0

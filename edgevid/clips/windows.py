@@ -85,6 +85,7 @@ class WindowBuilder:
             source_id=self._source_id,
             index=self._emitted,
             pts_s=np.array([s.time.pts_s for s in self._samples]),
+            frames=np.array([s.time.index for s in self._samples], np.int64),
             arrays={i.name: self._array(i) for i in self._inputs},
             gap=any(s.gap for s in self._samples),
             padded=padded,

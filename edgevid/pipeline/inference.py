@@ -1,4 +1,4 @@
-"""The inference thread: rings, engine, states and smoothers of every lane."""
+"""The inference thread: rings, executor and smoothers of every lane."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from edgevid.clips import WindowBuilder
 from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
+from edgevid.pipeline.executor import Memory, Request, new_executor
 from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStarted
 from edgevid.pipeline.queues import Inbox, Outbox
 from edgevid.protocols import Engine, Smoother
 from edgevid.spec import StateSpec
-from edgevid.states import States
 from edgevid.types import Clip, Float32Array, Frame, Prediction, SampledFrame, StageTimings
 
 
@@ -25,14 +25,14 @@ class _Lane:
 
     builder: WindowBuilder
     smoother: Smoother | None
-    states: States
+    memory: Memory
     dropped_before: int
     clips_dropped: int = 0
     states_broken: int = 0
 
     def restart(self) -> None:
         """Forget what came before: it no longer counts."""
-        self.states.reset()
+        self.memory.reset()
         if self.smoother is not None:
             self.smoother.reset()
 
@@ -57,10 +57,7 @@ class Inference:
         outbox: Outbox[Result],
         states: Sequence[StateSpec] = (),
     ) -> None:
-        self._engine = engine
-        self._states = tuple(states)
-        carried = {s.output for s in self._states}
-        self._output = next(o.name for o in engine.outputs if o.name not in carried)
+        self._executor = new_executor(engine, states)
         self._labels = tuple(labels)
         self._job = job
         self._single = single
@@ -95,9 +92,8 @@ class Inference:
     def _source_started(self, number: int, message: SourceStarted) -> None:
         builder = WindowBuilder(self._job.clip, self._job.inputs, message.hop, message.source_id)
         smoother = self._new_smoother() if self._new_smoother else None
-        self._lanes[number] = _Lane(
-            builder, smoother, States(self._states), self._inbox.dropped(number)
-        )
+        memory = self._executor.new_memory()
+        self._lanes[number] = _Lane(builder, smoother, memory, self._inbox.dropped(number))
         self._outbox.put(message)
 
     def with_drops(self, number: int, message: SourceEnded) -> SourceEnded:
@@ -138,17 +134,13 @@ class Inference:
 
     def _predict(self, lane: _Lane, clip: Clip) -> None:
         started = time.monotonic_ns()
-        feeds = {
-            name: np.ascontiguousarray(array)[np.newaxis] for name, array in clip.arrays.items()
-        }
-        outputs = self._engine.infer({**feeds, **lane.states.feeds})
+        [scores] = self._executor.run([Request(clip, lane.memory)])
         inferred = time.monotonic_ns()
-        if not lane.states.take(outputs):
+        if scores is None:
             # What comes of broken states is no answer.
             lane.states_broken += 1
             lane.restart()
             return
-        scores = outputs[self._output][0]
         self._check(scores)
         smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
         prediction = self._prediction(clip, scores, smoothed, started, inferred)

@@ -1,0 +1,129 @@
+"""From windows that are due to scores: the one place of the pipeline that calls the engine.
+
+    requests ──► whole windows, batched ──────────────────────────► scores
+             └─► one at a time, with the states of its stream ──► scores, or None: broken
+
+A request is a window and the memory of the stream that it is of. Requests come in lists, so
+that windows of several streams can share a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from edgevid.protocols import Engine
+from edgevid.spec import StateSpec
+from edgevid.states import States
+from edgevid.types import Array, Clip, Float32Array
+
+
+@dataclass
+class Memory:
+    """What one stream carries from one window to the next.
+
+    Attributes:
+        states: What the graph handed over; empty for a model without states.
+    """
+
+    states: States
+
+    def reset(self) -> None:
+        """Forget the stream: it starts anew, or has a gap."""
+        self.states.reset()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A window that is due, and the memory of its stream."""
+
+    clip: Clip
+    memory: Memory
+
+
+class Executor(Protocol):
+    """Turns windows into scores."""
+
+    def new_memory(self) -> Memory:
+        """For a stream that begins."""
+        ...
+
+    def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
+        """Scores `(C,)` for each request, in their order.
+
+        None where a state of that stream is NaN or infinite: there is no answer, and its
+        states are zeros again.
+
+        Args:
+            requests: At most one of each stream.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        ...
+
+
+def new_executor(engine: Engine, states: Sequence[StateSpec] = ()) -> Executor:
+    """The executor for an engine.
+
+    Args:
+        engine: Runs the bundle's graph; stays the caller's to close.
+        states: What the graph hands from one call to the next.
+    """
+    return StatefulWindows(engine, states) if states else WholeWindows(engine)
+
+
+class WholeWindows:
+    """Feeds every window whole; several in one call where the graph's batch is open."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._output = engine.outputs[0].name
+        self._open_batch = all(info.shape[:1] == (None,) for info in engine.inputs)
+
+    def new_memory(self) -> Memory:
+        return Memory(States(()))
+
+    def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
+        if not self._open_batch:
+            return [scores for r in requests for scores in self._call([r])]
+        return [*self._call(requests)] if requests else []
+
+    def _call(self, requests: Sequence[Request]) -> Array:
+        names = requests[0].clip.arrays
+        feeds = {name: batched([r.clip.arrays[name] for r in requests]) for name in names}
+        return self._engine.infer(feeds)[self._output]
+
+
+class StatefulWindows:
+    """Feeds each window with the states of its stream, and keeps what comes back."""
+
+    def __init__(self, engine: Engine, states: Sequence[StateSpec]) -> None:
+        self._engine = engine
+        self._states = tuple(states)
+        carried = {s.output for s in self._states}
+        self._output = next(o.name for o in engine.outputs if o.name not in carried)
+
+    def new_memory(self) -> Memory:
+        return Memory(States(self._states))
+
+    def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
+        return [self._call(request) for request in requests]
+
+    def _call(self, request: Request) -> Float32Array | None:
+        feeds = {name: batched([array]) for name, array in request.clip.arrays.items()}
+        outputs = self._engine.infer({**feeds, **request.memory.states.feeds})
+        if not request.memory.states.take(outputs):
+            return None
+        scores: Float32Array = outputs[self._output][0]
+        return scores
+
+
+def batched(arrays: Sequence[Array]) -> Array:
+    """Arrays of one shape as one C-contiguous batch; a single contiguous one is not copied."""
+    if len(arrays) == 1:
+        return np.ascontiguousarray(arrays[0])[np.newaxis]
+    return np.stack(arrays)

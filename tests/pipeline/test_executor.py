@@ -1,0 +1,76 @@
+"""Windows to scores: which share a call of the engine, and whose memory is whose."""
+
+import numpy as np
+import pytest
+
+from edgevid.engines.scripted import ScriptedEngine
+from edgevid.pipeline.executor import Request, new_executor
+from edgevid.spec import StateSpec
+from edgevid.types import Clip, TensorInfo
+
+
+def window(value, num_frames=3):
+    pixels = np.full((2 * num_frames, 4, 5, 3), value, np.uint8)
+    return Clip(
+        source_id=f"source {value}",
+        index=0,
+        pts_s=np.arange(num_frames, dtype=float),
+        frames=np.arange(num_frames),
+        arrays={"clip": pixels[::2]},
+    )
+
+
+def engine(batch):
+    return ScriptedEngine(
+        [TensorInfo("clip", (batch, 3, 4, 5, 3), "uint8")],
+        [TensorInfo("scores", (batch, 2), "float32")],
+        lambda feeds: [[clip.flat[0], 1.0] for clip in feeds["clip"]],
+    )
+
+
+@pytest.mark.parametrize(("batch", "calls"), [(None, [4]), (1, [1, 1, 1, 1])])
+def test_windows_share_a_call_where_the_batch_is_open(batch, calls):
+    scripted = engine(batch)
+    executor = new_executor(scripted)
+    requests = [Request(window(value), executor.new_memory()) for value in (7, 3, 9, 1)]
+    assert [scores.tolist() for scores in executor.run(requests)] == [
+        [7.0, 1.0],
+        [3.0, 1.0],
+        [9.0, 1.0],
+        [1.0, 1.0],
+    ]
+    assert scripted.batches == calls
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_nothing_due_calls_nothing(batch):
+    scripted = engine(batch)
+    assert new_executor(scripted).run([]) == []
+    assert scripted.batches == []
+
+
+class CountingEngine:
+    """Counts the calls of each stream in its state; breaks where a picture is black."""
+
+    outputs = (TensorInfo("count_out", (1,), "float32"), TensorInfo("scores", (1, 1), "float32"))
+    inputs = ()
+
+    def infer(self, feeds):
+        count = feeds["count_in"] + 1 if feeds["clip"].any() else np.full(1, np.nan, np.float32)
+        return {"count_out": count, "scores": count[np.newaxis]}
+
+
+def test_each_request_has_the_states_of_its_own_stream():
+    states = [StateSpec(input="count_in", output="count_out", shape=(1,), dtype="float32")]
+    executor = new_executor(CountingEngine(), states)
+    one, other = executor.new_memory(), executor.new_memory()
+    first = executor.run([Request(window(1), one), Request(window(1), other)])
+    second = executor.run([Request(window(1), one), Request(window(0), other)])
+    third = executor.run([Request(window(1), one), Request(window(1), other)])
+    assert [float(scores[0]) for scores in first] == [1, 1]
+    assert float(second[0][0]) == 2
+    assert second[1] is None
+    assert [float(scores[0]) for scores in third] == [3, 1]
+    one.reset()
+    [again] = executor.run([Request(window(1), one)])
+    assert float(again[0]) == 1
