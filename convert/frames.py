@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
-
+from edgevid.clips import Pick
 from edgevid.convert.spec_infer import Pictures
 from edgevid.errors import SourceError
-from edgevid.preprocess import Resizer
+from edgevid.samples import SampleMaker
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.types import FrameTime, UInt8Array
+from edgevid.tracks import Tracks, stacked
+from edgevid.types import Frame, FrameTime, UInt8Array
 
 Window = dict[str, UInt8Array]
-"""Input name to `(1, T, H, W, 3)` or `(1, H, W, 3)` uint8 BGR.
+"""Input name to `(1, K, H, W, channels)` or `(1, H, W, channels)` uint8.
 
 For a model with states the first axis holds the steps that follow each other.
 """
@@ -43,32 +45,35 @@ def collect(pictures: Pictures, videos: Sequence[Path], steps: int = 1) -> tuple
     """
     windows: list[Window] = []
     with resources.as_file(resources.files("edgevid.demo") / "demo.mp4") as demo:
-        for video in (demo, *videos):
-            windows += _windows_of(pictures, video, steps)
+        windows += _windows_of(pictures, demo, steps, enlarge=True)
+    for video in videos:
+        windows += _windows_of(pictures, video, steps)
     names = ", ".join(["edgevid's demo clip", *(v.name for v in videos)])
     what = "windows" if steps == 1 else f"runs of {steps} steps"
     return windows, f"{len(windows)} {what} of {names}"
 
 
-def _windows_of(pictures: Pictures, video: Path, steps: int) -> list[Window]:
+def _windows_of(pictures: Pictures, video: Path, steps: int, enlarge: bool = False) -> list[Window]:
     """Windows spread over the video, without overlap where it is long enough."""
     clip = pictures.clip
     length = clip.num_frames * steps
-    frames = list(_frames(video, clip, steps))
-    if not frames:
+    maker = SampleMaker(pictures.inputs)
+    samples: list[Mapping[str, UInt8Array]] = []
+    for frame, pick in _picked(video, clip, steps):
+        if enlarge:
+            frame = _enlarged(frame, pictures.inputs)
+        samples += [sample.arrays for sample in maker.push(frame, pick)]
+    if not samples:
         raise SourceError(f"{video} holds no frame that decodes", "Give another video to --frames")
-    frames += frames[-1:] * (-len(frames) % length)
-    resized = {spec.name: _resize(spec, frames) for spec in pictures.inputs}
+    tracks = Tracks(pictures.inputs, clip.num_frames)
+    samples += [samples[-1]] * (-len(samples) % length)
     return [
-        {
-            spec.name: _cut(resized[spec.name][start : start + length], spec, steps)
-            for spec in pictures.inputs
-        }
-        for start in range(0, len(frames), length)
+        _window(tracks, samples[start : start + length], steps)
+        for start in range(0, len(samples), length)
     ]
 
 
-def _frames(video: Path, clip: ClipSpec, steps: int) -> Iterator[UInt8Array]:
+def _picked(video: Path, clip: ClipSpec, steps: int) -> Iterator[tuple[Frame, Pick]]:
     """The frames of one window after the other."""
     from edgevid.sources import open_source
 
@@ -94,16 +99,22 @@ def _frames(video: Path, clip: ClipSpec, steps: int) -> Iterator[UInt8Array]:
             frame = source.read(is_wanted)
             if frame is None:
                 return
-            yield frame.data
+            yield frame, Pick((frame.time.pts_s,), (False,))
     finally:
         source.close()
 
 
-def _resize(spec: InputSpec, frames: Sequence[UInt8Array]) -> UInt8Array:
-    resizer = Resizer(spec)
-    return np.stack([resizer(frame) for frame in frames])
+def _enlarged(frame: Frame, inputs: Sequence[InputSpec]) -> Frame:
+    """The frame as many times larger as the largest fovea needs it."""
+    foveae = [spec.size for spec in inputs if spec.crop == "fovea"]
+    sides = [(n, side) for size in foveae for n, side in zip(size, frame.data.shape, strict=False)]
+    times = max((math.ceil(n / side) for n, side in sides), default=1)
+    if times == 1:
+        return frame
+    return replace(frame, data=frame.data.repeat(times, axis=0).repeat(times, axis=1))
 
 
-def _cut(frames: UInt8Array, spec: InputSpec, steps: int) -> UInt8Array:
-    runs = frames.reshape(steps, -1, *frames.shape[1:])
-    return np.ascontiguousarray(runs[:, :: spec.every] if spec.is_clip else runs[:, 0])
+def _window(tracks: Tracks, samples: Sequence[Mapping[str, UInt8Array]], steps: int) -> Window:
+    length = len(samples) // steps
+    cut = [tracks.cut(stacked(samples[i * length : (i + 1) * length])) for i in range(steps)]
+    return stacked(cut)

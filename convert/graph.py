@@ -1,11 +1,14 @@
 """Put the arithmetic of preprocessing, and the final softmax, into the graph.
 
-clip  uint8 (N, T, H, W, 3) BGR
+clip  uint8 (N, T, H, W, 3) BGR, or (N, T, H, W, 2) optical flow
   Cast        to float32; TensorRT takes uint8 only at an input that feeds nothing else
+  Slice, Sub  each frame less the one before it, of frame differences
   Transpose   channels before height and width
   Gather      BGR to RGB, where the model was trained on RGB
-  Mul, Add    x * (scale / std) - mean / std, per channel; left out where they change nothing
+  Mul, Add    x * (scale / std) - mean / std, per channel; left out where they change nothing.
+              Of optical flow the same numbers decode it as well
   Transpose   where the model wants its channels last
+  Reshape     where the model wants its frames stacked into the channels
   Cast        where the model's input is not float32
 the model
   Cast, Reshape, Softmax or Sigmoid, as far as needed
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevid.spec import InputSpec, OutputSpec, Spec, StateSpec
+from edgevid.tracks import FLOW_BOUND
 from edgevid.types import Array
 
 if TYPE_CHECKING:
@@ -35,6 +39,9 @@ STATES = "edgevid.states"
 PREFIX = "edgevid/"
 """Names of the nodes that are added begin so."""
 
+Step = tuple[str, list[Array], dict[str, Any]]
+"""A node to be: operator, constant operands, attributes."""
+
 _CHANNELS_FIRST = {"NHWC": "NCHW", "NTHWC": "NTCHW"}
 
 
@@ -46,33 +53,27 @@ def bake(model: ModelProto, contract: Spec) -> ModelProto:
         contract: Describes every input, and the one output that is kept; it becomes `scores`.
 
     Returns:
-        Inputs of the same names, `(N, T, H, W, 3)` or `(N, H, W, 3)` uint8 BGR; the output
+        Inputs of the same names, uint8 `(N, K, H, W, 3)` or `(N, H, W, 3)` BGR, of optical
+        flow with 2 channels (see `InputSpec.feed_shape`); the output
         `scores`, `(N, C)` float32 in [0, 1]. States stay inputs and outputs, with their names,
         shapes and types.
     """
     import onnx
+    from onnx import helper
 
     baked = onnx.ModelProto()
     baked.CopyFrom(model)
     graph = _Editor(baked)
     for spec in contract.inputs:
-        graph.bake_input(spec, contract.clip.num_frames // spec.every)
+        graph.bake_input(spec, contract.clip.num_frames)
     graph.bake_output(contract.outputs[0], len(contract.labels))
     if contract.states:
         graph.keep_states(contract.states)
-        note_states(baked, contract.states)
+        pairs = [state.model_dump() for state in contract.states]
+        helper.set_model_props(baked, {STATES: json.dumps(pairs)})
     # Shapes recorded for a fixed batch would contradict the new inputs.
     del baked.graph.value_info[:]
     return baked
-
-
-def note_states(model: ModelProto, states: Sequence[StateSpec]) -> None:
-    """Write into a graph's metadata which inputs and outputs are states."""
-    kept = {p.key: p.value for p in model.metadata_props}
-    kept[STATES] = json.dumps([state.model_dump() for state in states])
-    del model.metadata_props[:]
-    for key, value in kept.items():
-        model.metadata_props.add(key=key, value=value)
 
 
 def carried_states(model: ModelProto) -> tuple[StateSpec, ...]:
@@ -98,38 +99,59 @@ class _Editor:
         if wanted == TensorProto.UINT8 and self._skip_casts(inner):
             wanted = TensorProto.FLOAT
 
-        height, width = spec.size
-        shape = [BATCH, num_frames, height, width, 3] if spec.is_clip else [BATCH, height, width, 3]
+        shape = [BATCH, *spec.feed_shape(num_frames)]
         value.CopyFrom(helper.make_tensor_value_info(spec.name, TensorProto.UINT8, shape))
-        nodes = self._prepare(spec, wanted, inner)
+        nodes = self._prepare(spec, num_frames, wanted, inner)
         old = list(self._graph.node)
         del self._graph.node[:]
         self._graph.node.extend([*nodes, *old])
 
-    def _prepare(self, spec: InputSpec, wanted: int, inner: str) -> list[NodeProto]:
+    def _prepare(
+        self, spec: InputSpec, num_frames: int, wanted: int, inner: str
+    ) -> list[NodeProto]:
         """The nodes from the uint8 input to the tensor `inner` that the model takes."""
         from onnx import TensorProto
 
-        frames = "NTHWC" if spec.is_clip else "NHWC"
-        first = _CHANNELS_FIRST.get(spec.layout, spec.layout)
+        frames = "NTHWC" if spec.takes_clip else "NHWC"
+        first = _CHANNELS_FIRST.get(spec.axes, spec.axes)
         scale, shift = affine(spec)
-        chain: list[tuple[str, list[Array], dict[str, Any]]] = [
-            ("Cast", [], {"to": TensorProto.FLOAT}),
+        cast: Step = ("Cast", [], {"to": TensorProto.FLOAT})
+        chain: list[Step] = [
             ("Transpose", [], {"perm": [frames.index(axis) for axis in first]}),
         ]
-        if spec.color == "rgb":
+        if spec.color == "rgb" and spec.modality != "flow":
             order = np.array([2, 1, 0], np.int64)
             chain.append(("Gather", [order], {"axis": first.index("C")}))
-        per_channel = [3 if axis == "C" else 1 for axis in first[first.index("C") :]]
+        per_channel = [spec.channels if a == "C" else 1 for a in first[first.index("C") :]]
         if np.any(scale != 1):
             chain.append(("Mul", [scale.reshape(per_channel)], {}))
         if np.any(shift != 0):
             chain.append(("Add", [shift.reshape(per_channel)], {}))
-        if first != spec.layout:
-            chain.append(("Transpose", [], {"perm": [first.index(axis) for axis in spec.layout]}))
+        if first != spec.axes:
+            chain.append(("Transpose", [], {"perm": [first.index(axis) for axis in spec.axes]}))
+        if spec.axes != spec.layout:
+            shape = np.array([0, *spec.model_shape(num_frames)], np.int64)
+            chain.append(("Reshape", [shape], {}))
         if wanted != TensorProto.FLOAT:
             chain.append(("Cast", [], {"to": wanted}))
-        return self._chain(spec.name, chain, inner)
+        if spec.modality != "rgb_diff":
+            return self._chain(spec.name, [cast, *chain], inner)
+        floats = self._unique(f"{spec.name}/floats")
+        differences = self._unique(f"{spec.name}/differences")
+        return [
+            *self._chain(spec.name, [cast], floats),
+            *self._differences(floats, len(spec.positions(num_frames)), differences),
+            *self._chain(differences, chain, inner),
+        ]
+
+    def _differences(self, frames: str, count: int, end: str) -> list[NodeProto]:
+        """Each of `count` frames along axis 1 less the one before it."""
+        later, earlier = self._unique(f"{frames}/later"), self._unique(f"{frames}/earlier")
+        return [
+            *self._chain(frames, [("Slice", _slice(1, count), {})], later),
+            *self._chain(frames, [("Slice", _slice(0, count - 1), {})], earlier),
+            *self._chain(later, [("Sub", [], {})], end, earlier),
+        ]
 
     def _skip_casts(self, name: str) -> bool:
         """Let those that cast the bytes `name` to float32 first thing read it as float32.
@@ -153,7 +175,7 @@ class _Editor:
         value = next(v for v in self._graph.output if v.name == output.name)
         elem_type = value.type.tensor_type.elem_type
         rank = len(value.type.tensor_type.shape.dim)
-        chain: list[tuple[str, list[Array], dict[str, Any]]] = []
+        chain: list[Step] = []
         if elem_type != TensorProto.FLOAT:
             chain.append(("Cast", [], {"to": TensorProto.FLOAT}))
         if rank != 2:
@@ -176,30 +198,27 @@ class _Editor:
         )
 
     def keep_states(self, states: Sequence[StateSpec]) -> None:
-        """Make the states inputs and outputs, behind the scores; their batch axes are open."""
+        """Make the states inputs and outputs of one stream, behind the scores."""
         from onnx import helper
 
         types = {value.name: value.type.tensor_type.elem_type for value in self._graph.input}
         for state in states:
             value = next(v for v in self._graph.input if v.name == state.input)
             elem_type = types[state.input]
-            shape: list[int | str] = list(state.shape)
-            if state.batch_axis is not None:
-                shape[state.batch_axis] = BATCH
-            value.CopyFrom(helper.make_tensor_value_info(state.input, elem_type, shape))
-            self._graph.output.append(helper.make_tensor_value_info(state.output, elem_type, shape))
+            value.CopyFrom(helper.make_tensor_value_info(state.input, elem_type, state.shape))
+            self._graph.output.append(
+                helper.make_tensor_value_info(state.output, elem_type, state.shape)
+            )
 
-    def _chain(
-        self, start: str, chain: list[tuple[str, list[Array], dict[str, Any]]], end: str
-    ) -> list[NodeProto]:
-        """Nodes one after the other: (operator, constant operands, attributes)."""
+    def _chain(self, start: str, chain: list[Step], end: str, *others: str) -> list[NodeProto]:
+        """Nodes one after the other; the first has `others` for operands as well."""
         from onnx import helper, numpy_helper
 
         nodes: list[NodeProto] = []
         current = start
         for i, (op, constants, attributes) in enumerate(chain):
             name = self._unique(f"{PREFIX}{start}/{op}")
-            operands = [current]
+            operands = [current, *(others if i == 0 else ())]
             for constant in constants:
                 operands.append(self._unique(f"{name}/constant"))
                 self._graph.initializer.append(numpy_helper.from_array(constant, operands[-1]))
@@ -217,9 +236,19 @@ class _Editor:
 
 
 def affine(spec: InputSpec) -> tuple[Array, Array]:
-    """`a` and `b`, `(3,)` float32, of (x * scale - mean) / std = a * x + b."""
+    """`a` and `b`, `(channels,)` float32, of (value * scale - mean) / std = a * byte + b.
+
+    A byte of optical flow stands for a value of byte * 40 / 255 - 20 pixels.
+    """
     mean, std = np.array(spec.mean), np.array(spec.std)
-    return (spec.scale / std).astype(np.float32), (-mean / std).astype(np.float32)
+    slope, start = (2 * FLOW_BOUND / 255, -FLOW_BOUND) if spec.modality == "flow" else (1.0, 0.0)
+    scale, shift = spec.scale * slope, spec.scale * start - mean
+    return (scale / std).astype(np.float32), (shift / std).astype(np.float32)
+
+
+def _slice(start: int, stop: int) -> list[Array]:
+    """Operands of a Slice along axis 1."""
+    return [np.array([number], np.int64) for number in (start, stop, 1)]
 
 
 def subgraphs(node: NodeProto) -> Iterator[GraphProto]:

@@ -29,21 +29,31 @@ def prepare(frames: UInt8Array, spec: InputSpec, dtype: str) -> Array:
     """What the original model is fed for `frames`.
 
     Args:
-        frames: `(N, H, W, 3)` or `(N, T, H, W, 3)` uint8 BGR.
+        frames: `(N, H, W, channels)` or `(N, K, H, W, channels)` uint8: BGR or optical flow.
         spec: The input's contract.
         dtype: Of the original's input.
 
     Returns:
-        (pixel * scale - mean) / std in the layout of `spec`.
+        (value * scale - mean) / std in the layout of `spec`.
     """
-    pixels = frames[..., ::-1] if spec.color == "rgb" else frames
-    values = (pixels.astype(np.float64) * spec.scale - np.array(spec.mean)) / np.array(spec.std)
+    values = frames.astype(np.float64)
+    if spec.modality == "flow":
+        values = values / 255 * 40 - 20
+    elif spec.color == "rgb":
+        values = values[..., ::-1]
+    if spec.modality == "rgb_diff":
+        values = np.diff(values, axis=1)
+    values = (values * spec.scale - np.array(spec.mean)) / np.array(spec.std)
+    if values.ndim == 5 and spec.layout in ("NCHW", "NHWC"):
+        values = values[:, 0]
     if spec.layout == "NCHW":
         values = np.moveaxis(values, 3, 1)
-    elif spec.layout == "NTCHW":
+    elif spec.layout in ("NTCHW", "N(TC)HW"):
         values = np.moveaxis(values, 4, 2)
-    elif spec.layout == "NCTHW":
+    elif spec.layout in ("NCTHW", "N(CT)HW"):
         values = np.moveaxis(values, 4, 1)
+    if spec.layout in ("N(TC)HW", "N(CT)HW"):
+        values = values.reshape(len(values), -1, *values.shape[3:])
     return np.ascontiguousarray(values.astype(dtype))
 
 

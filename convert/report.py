@@ -94,7 +94,7 @@ def describe_contract(spec: Spec) -> str:
     """A contract in a few words: "takes clip (NTCHW, 20 x 128x128), gives 5 classes"."""
     inputs = []
     for tensor in spec.inputs:
-        frames = f"{spec.clip.num_frames // tensor.every} x " if tensor.is_clip else ""
+        frames = f"{tensor.depth(spec.clip.num_frames)} x " if tensor.is_clip else ""
         height, width = tensor.size
         inputs.append(f"{tensor.name} ({tensor.layout}, {frames}{width}x{height})")
     output = spec.outputs[0]

@@ -6,26 +6,20 @@ a sentence in the journal. A shape with two readings is an error, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from edgevid.convert.journal import Journal
 from edgevid.convert.load import Model
+from edgevid.convert.picture_shapes import depth_of, layout_of, modality_of, show
 from edgevid.convert.spec_file import UserSpec
-from edgevid.errors import ModelError, SpecError
+from edgevid.errors import SpecError
 from edgevid.presets import preset
-from edgevid.spec import ClipSpec, InputSpec, Layout, Strict, check_time_axes, parse
+from edgevid.spec import ClipSpec, InputSpec, Strict, check_time_axes, layout_axes, parse
+from edgevid.tracks import FLOW_BOUND
 from edgevid.types import TensorInfo
-
-_LAYOUTS: dict[int, tuple[Layout, ...]] = {
-    4: ("NCHW", "NHWC"),
-    5: ("NCTHW", "NTCHW", "NTHWC"),
-}
-_DTYPES = ("uint8", "float16", "float32", "float64")
-_MIN_SIDE = 8
-"""Where a shape has two readings, one with a picture narrower than this is none."""
 
 _STREAM_FPS = 10.0
 """Assumed of a model with states."""
@@ -63,7 +57,8 @@ def infer_inputs(
     known = [t.name for t in model.inputs]
     tables = [user.input_table(t.name, known) for t in model.inputs]
     for tensor, table in zip(model.inputs, tables, strict=True):
-        table["layout"] = _layout(tensor, table, user.where)
+        table["modality"] = modality_of(tensor, table)
+        table["layout"] = layout_of(tensor, table, user.where, journal)
         table["size"] = _size(tensor, table)
     num_frames = _num_frames(model.inputs, tables, user)
     _set_every(model.inputs, tables, num_frames)
@@ -78,75 +73,12 @@ def infer_inputs(
     return pictures
 
 
-def check_inputs(model: Model) -> None:
-    """Raise ModelError where an input of `model` is not a picture or a clip of pictures."""
-    others = [t for t in model.inputs if not is_picture(t)]
-    if others:
-        tensor = others[0]
-        raise ModelError(
-            f"input {tensor.name!r} has shape {show(tensor)}, which is no batch of colour "
-            "pictures or clips (4 or 5 axes, one of them 3 channels)",
-            "Export the model with an input such as [N, 3, H, W] or [N, 3, T, H, W]",
-        )
-    for tensor in model.inputs:
-        if tensor.dtype not in _DTYPES:
-            raise ModelError(
-                f"input {tensor.name!r} is {tensor.dtype}; pictures are one of "
-                f"{', '.join(_DTYPES)}",
-                "Export the float model",
-            )
-        batch = tensor.shape[0]
-        if batch not in (None, 1):
-            raise ModelError(
-                f"input {tensor.name!r} has a fixed batch of {batch}",
-                "Export the model with batch 1 or a dynamic batch",
-            )
-
-
-def is_picture(tensor: TensorInfo) -> bool:
-    """True where the shape is that of colour pictures or clips."""
-    return len(tensor.shape) in _LAYOUTS and bool(_readings(tensor))
-
-
-def _readings(tensor: TensorInfo) -> list[Layout]:
-    """The layouts that the shape allows: sure ones if any, else those with unknown channels."""
-    layouts = _LAYOUTS[len(tensor.shape)]
-    sure = [name for name in layouts if tensor.shape[name.index("C")] == 3]
-    if len(sure) > 1:
-        wide = [name for name in sure if _narrowest(tensor, name) >= _MIN_SIDE]
-        return wide if len(wide) == 1 else sure
-    return sure or [name for name in layouts if tensor.shape[name.index("C")] is None]
-
-
-def _narrowest(tensor: TensorInfo, layout: Layout) -> int:
-    sides = (tensor.shape[layout.index("H")], tensor.shape[layout.index("W")])
-    return min(_MIN_SIDE if side is None else side for side in sides)
-
-
-def _layout(tensor: TensorInfo, table: Mapping[str, Any], where: str) -> str:
-    possible = _LAYOUTS[len(tensor.shape)]
-    if "layout" in table:
-        if table["layout"] not in possible:
-            raise SpecError(
-                f"{where}: layout {table['layout']!r} does not fit input {tensor.name!r} of "
-                f"shape {show(tensor)}",
-                f"Choose one of: {', '.join(possible)}",
-            )
-        return str(table["layout"])
-    readings = _readings(tensor)
-    if len(readings) > 1:
-        raise SpecError(
-            f"input {tensor.name!r} of shape {show(tensor)} can be {' or '.join(readings)}",
-            f'Say which, in a --spec file, under [[inputs]]: layout = "{readings[0]}"',
-        )
-    return readings[0]
-
-
 def _size(tensor: TensorInfo, table: Mapping[str, Any]) -> Any:
     if "size" in table:
         return table["size"]
     layout = table["layout"]
-    height, width = tensor.shape[layout.index("H")], tensor.shape[layout.index("W")]
+    axes = layout_axes(layout)
+    height, width = tensor.shape[axes.index("H")], tensor.shape[axes.index("W")]
     if height is None or width is None:
         raise SpecError(
             f"input {tensor.name!r} of shape {show(tensor)} ({layout}) leaves height or width open",
@@ -156,47 +88,63 @@ def _size(tensor: TensorInfo, table: Mapping[str, Any]) -> Any:
     return (height, width)
 
 
-def _frames_of(tensor: TensorInfo, layout: str) -> int | None:
-    """Length of the time axis: 1 without one, None where dynamic."""
-    return tensor.shape[layout.index("T")] if "T" in layout else 1
-
-
-def _num_frames(
-    tensors: tuple[TensorInfo, ...], tables: list[dict[str, Any]], user: UserSpec
-) -> Any:
+def _num_frames(tensors: Sequence[TensorInfo], tables: list[dict[str, Any]], user: UserSpec) -> Any:
+    """Frames in a window: what the input that takes most of it needs."""
     if "num_frames" in user.clip:
         return user.clip["num_frames"]
-    lengths = []
+    needed = []
     for tensor, table in zip(tensors, tables, strict=True):
-        length = _frames_of(tensor, table["layout"])
-        if length is None:
+        depth = depth_of(tensor, table["layout"], table["modality"])
+        if depth is None:
             raise SpecError(
                 f"input {tensor.name!r} of shape {show(tensor)} ({table['layout']}) leaves the "
                 "number of frames open",
                 "Say it in a --spec file, under [clip]: num_frames = 16",
             )
-        every = table.get("every", 1)
-        lengths.append(length * every if isinstance(every, int) else length)
-    return max(lengths)
+        taken, every = depth + (table["modality"] == "rgb_diff"), table.get("every", 1)
+        window = taken * every if isinstance(every, int) else taken
+        needed.append(window + _leads_in(table))
+    return max(needed)
+
+
+def _leads_in(table: Mapping[str, Any]) -> bool:
+    """True where the first frame of a window only serves as the start of a flow field."""
+    return table["modality"] == "flow" and table.get("flow_interval") is None
 
 
 def _set_every(
-    tensors: tuple[TensorInfo, ...], tables: list[dict[str, Any]], num_frames: Any
+    tensors: Sequence[TensorInfo], tables: list[dict[str, Any]], num_frames: Any
 ) -> None:
     """Beside an input of the whole window, shorter ones take every n-th frame (SlowFast)."""
-    lengths = [_frames_of(t, table["layout"]) for t, table in zip(tensors, tables, strict=True)]
-    if num_frames not in lengths:
+    if not isinstance(num_frames, int):
         return
-    for tensor, table, length in zip(tensors, tables, lengths, strict=True):
-        if "every" in table or length in (None, num_frames):
+    lengths = []
+    for tensor, table in zip(tensors, tables, strict=True):
+        depth = depth_of(tensor, table["layout"], table["modality"])
+        taken = depth and depth + (table["modality"] == "rgb_diff")
+        lengths.append((taken, num_frames - _leads_in(table)))
+    if all(taken != there for taken, there in lengths):
+        return
+    for tensor, table, (taken, there) in zip(tensors, tables, lengths, strict=True):
+        said = "every" in table or "frames" in table
+        if said or taken in (None, there) or "T" not in table["layout"]:
             continue
-        if num_frames % length:
+        if there % taken:
             raise SpecError(
-                f"input {tensor.name!r} takes {length} frame(s), which does not divide the "
-                f"window's {num_frames}",
-                "Correct num_frames under [clip]",
+                f"input {tensor.name!r} takes {taken} frame(s), which does not divide the "
+                f"window's {there}",
+                _how_lengths_agree(tables),
             )
-        table["every"] = num_frames // length
+        table["every"] = there // taken
+
+
+def _how_lengths_agree(tables: Sequence[Mapping[str, Any]]) -> str:
+    if any(map(_leads_in, tables)):
+        return (
+            "Say num_frames under [clip]; or, for as many flow fields as frames, under "
+            "[[inputs]]: flow_interval = 1"
+        )
+    return "Correct num_frames under [clip]"
 
 
 def _clip(num_frames: Any, user: UserSpec, journal: Journal, carries: bool) -> dict[str, Any]:
@@ -250,20 +198,30 @@ def _with_preprocessing(
     if not (isinstance(size, (list, tuple)) and [type(side) for side in size] == [int, int]):
         size = (1, 1)  # wrong, and refused when the whole is validated
     name = user.preset or _default_preset(tensor, table["layout"])
-    fields = preset(name, (size[0], size[1]))
+    fields = _for_modality(preset(name, (size[0], size[1])), table["modality"])
     assumed = []
     for group in (("color",), _ARITHMETIC, _GEOMETRY):
         said = any(key in table for key in group)
         if said and (user.preset is None or group is _GEOMETRY):
             fields = {k: v for k, v in fields.items() if k not in group}
         elif not said:
-            assumed += list(group)
+            assumed += [key for key in group if key in fields]
     if user.preset is None and assumed:
         journal.assume(
             f"Input {tensor.name!r}: {', '.join(assumed)} are assumed to be those of the preset "
             f"{name!r}. Say otherwise with --preset NAME, or in a --spec file, under [[inputs]]."
         )
     return {**fields, **table}
+
+
+def _for_modality(fields: dict[str, Any], modality: str) -> dict[str, Any]:
+    """What a preset of pictures says of their differences, or of optical flow."""
+    if modality == "rgb_diff":
+        return {**fields, "mean": (0.0, 0.0, 0.0)}  # it cancels out
+    if modality == "flow":
+        geometry = {k: v for k, v in fields.items() if k in _GEOMETRY}
+        return {**geometry, "scale": 1 / FLOW_BOUND}
+    return fields
 
 
 def _default_preset(tensor: TensorInfo, layout: str) -> str:
@@ -273,25 +231,25 @@ def _default_preset(tensor: TensorInfo, layout: str) -> str:
 
 
 def _check_against_shape(tensor: TensorInfo, spec: InputSpec, clip: ClipSpec, where: str) -> None:
-    height, width = spec.size
-    lengths = {"C": 3, "H": height, "W": width, "T": clip.num_frames // spec.every}
-    names = {"C": "channels", "H": "height", "W": "width", "T": "number of frames"}
-    for axis, actual in zip(spec.layout[1:], tensor.shape[1:], strict=True):
-        if actual not in (None, lengths[axis]):
+    names = {"T": "number of frames", "H": "height", "W": "width"}
+    wanted = spec.model_shape(clip.num_frames)
+    for axis, length, actual in zip(spec.groups, wanted, tensor.shape[1:], strict=True):
+        if actual not in (None, length):
             raise SpecError(
-                f"{where}: {names[axis]} {lengths[axis]} does not fit input {tensor.name!r}, "
-                f"whose shape is {show(tensor)} ({spec.layout})",
+                f"{where}: {names.get(axis, 'channels')} {length} does not fit input "
+                f"{tensor.name!r}, whose shape is {show(tensor)} ({spec.layout})",
                 "Leave it out, or correct it",
             )
     plain = spec.scale == 1.0 and set(spec.mean) == {0.0} and set(spec.std) == {1.0}
+    if tensor.dtype == "uint8" and spec.modality != "rgb":
+        raise SpecError(
+            f"{where}: input {tensor.name!r} takes uint8 pixels, which {spec.modality}, with "
+            "its negative values, is not",
+            "Export the float model",
+        )
     if tensor.dtype == "uint8" and not plain:
         raise SpecError(
             f"{where}: input {tensor.name!r} takes uint8 pixels, so scale, mean and std "
             "do not apply",
             "Leave them out",
         )
-
-
-def show(tensor: TensorInfo) -> str:
-    """A shape for people; `?` is a dynamic dimension."""
-    return "[" + ", ".join("?" if d is None else str(d) for d in tensor.shape) + "]"

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from edgevid.convert.graph import SCORES
 from edgevid.convert.load import Model
+from edgevid.convert.picture_shapes import picture_inputs, show
 from edgevid.convert.spec_file import UserSpec
-from edgevid.convert.spec_infer import is_picture, show
 from edgevid.errors import SpecError
 from edgevid.spec import StateSpec, Strict, parse
 from edgevid.types import TensorInfo
@@ -61,7 +61,7 @@ def infer_states(model: Model, user: UserSpec) -> tuple[StateSpec, ...]:
             or nothing says how states pair.
     """
     pairs = _infer(model, user) if user.states is None else _said(model, user)
-    return tuple(_state(*pair, _has_batch_second(model, pair[0].name)) for pair in pairs)
+    return tuple(_state(*pair) for pair in pairs)
 
 
 def without_states(model: Model, states: Sequence[StateSpec]) -> Model:
@@ -95,7 +95,8 @@ def _said(model: Model, user: UserSpec) -> list[Pair]:
                 "Correct the pair",
             )
         pairs.append(pair)
-    left = [t for t in model.inputs if not is_picture(t) and t not in (i for i, _ in pairs)]
+    paired = [*picture_inputs(model, user), *(one for one, _ in pairs)]
+    left = [t for t in model.inputs if t not in paired]
     if pairs and left:
         raise SpecError(
             f"{where}: {_show(left[0])} is neither a picture nor in a pair", "Pair it as well"
@@ -112,7 +113,8 @@ def _find(name: str, tensors: Sequence[TensorInfo], complaint: str) -> TensorInf
 
 
 def _infer(model: Model, user: UserSpec) -> list[Pair]:
-    inputs = [t for t in model.inputs if not is_picture(t)]
+    pictures = picture_inputs(model, user)
+    inputs = [t for t in model.inputs if t not in pictures]
     if not inputs or len(inputs) == len(model.inputs):
         return []
     scores = {str(table["name"]) for table in user.outputs if "name" in table}
@@ -165,22 +167,7 @@ def _fit(one: TensorInfo, other: TensorInfo) -> bool:
     )
 
 
-_RECURRENT = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}
-"""Which of their operands are states, `[directions, batch, hidden]`."""
-
-
-def _has_batch_second(model: Model, name: str) -> bool:
-    """True for what a recurrent layer takes as its first state."""
-    return any(
-        node.input[i] == name
-        for node in model.proto.graph.node
-        for i in _RECURRENT.get(node.op_type, ())
-        if i < len(node.input)
-    )
-
-
-def _state(one: TensorInfo, other: TensorInfo, batch_second: bool) -> StateSpec:
-    """A state with the axis that may be its batch; whether it is one is tried out later."""
+def _state(one: TensorInfo, other: TensorInfo) -> StateSpec:
     known = [a if a is not None else b for a, b in zip(one.shape, other.shape, strict=True)]
     if known.count(None) > 1:
         raise SpecError(
@@ -193,19 +180,7 @@ def _state(one: TensorInfo, other: TensorInfo, batch_second: bool) -> StateSpec:
             "Export the model with another name for it",
         )
     shape = [1 if d is None else d for d in known]
-    if None in known:
-        axis: int | None = known.index(None)
-    elif batch_second and shape[1:2] == [1]:
-        axis = 1
-    else:
-        axis = shape.index(1) if 1 in shape else None
-    fields = {
-        "input": one.name,
-        "output": other.name,
-        "shape": shape,
-        "dtype": one.dtype,
-        "batch_axis": axis,
-    }
+    fields = {"input": one.name, "output": other.name, "shape": shape, "dtype": one.dtype}
     state: StateSpec = parse(StateSpec, fields, f"state {one.name!r}")
     return state
 

@@ -19,11 +19,12 @@ from edgevid.convert.batch import has_dynamic_batch, settle_batch
 from edgevid.convert.build_trt import Target, add_plans, check_target
 from edgevid.convert.bundle import Staging, check_out, staged
 from edgevid.convert.frames import Window, collect
-from edgevid.convert.graph import bake, carried_states
+from edgevid.convert.graph import bake
 from edgevid.convert.journal import Journal, Listener, Progress, silent, unwatched
 from edgevid.convert.labels import class_labels
 from edgevid.convert.load import Model, load
 from edgevid.convert.parity import activate, compare, original_scores, require_parity
+from edgevid.convert.picture_shapes import check_inputs
 from edgevid.convert.precision import convert_to_fp16
 from edgevid.convert.quantize.existing import find_existing_qdq
 from edgevid.convert.quantize.procedure import QuantizeSettings, quantise
@@ -34,7 +35,7 @@ from edgevid.convert.session import Session
 from edgevid.convert.simplify import simplify
 from edgevid.convert.source_model import SourceModel, model_name, source_model
 from edgevid.convert.spec_file import UserSpec, read_spec
-from edgevid.convert.spec_infer import Pictures, check_inputs, infer_inputs
+from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.convert.states import infer_states, without_states
 from edgevid.engines.build_options import BuildOptions
 from edgevid.errors import MissingDependencyError, ModelError, ParityError, SpecError
@@ -250,7 +251,6 @@ def _convert_graph(
     if may_simplify:
         graph = simplify(graph, journal)
     graph = settle_batch(graph, windows, journal)
-    spec = spec.model_copy(update={"states": carried_states(graph)})
     journal.step("Comparing with the original")
     expected = activate(raw, output.kind)
     parity = compare(Session(graph), expected, windows, frames_from)

@@ -96,10 +96,10 @@ class SourceStats:
 
 @dataclass(frozen=True)
 class SampledFrame:
-    """One sampled instant, cropped and resized for every input of the model.
+    """One sampled instant, cropped and resized for every track of the model's inputs.
 
     Attributes:
-        arrays: Input name to `(H, W, 3)` uint8 BGR of that input's size.
+        arrays: Track name (see `edgevid.tracks`) to `(H, W, channels)` uint8, BGR or flow.
         time: Of the frame that was chosen.
         tick_s: The instant that the contract asked for, in seconds.
         gap: True where no frame lies near enough to `tick_s`.
@@ -126,7 +126,7 @@ class Clip:
         pts_s: `(T,)` float64, the frames' presentation times.
         frames: `(T,)` int64, their indices in the source; a frame that stands for two samples
             is there twice.
-        arrays: Input name to uint8 BGR, `(T, H, W, 3)` or `(H, W, 3)` for one-frame models.
+        arrays: Input name to uint8, `(K, H, W, channels)`, or `(H, W, channels)` of one frame.
             Views into the ring: valid until the next frame is pushed.
         gap: True where a frame of the window lies farther from its instant than the
             contract tolerates.
@@ -216,8 +216,3 @@ class TensorInfo:
     name: str
     shape: tuple[int | None, ...]
     dtype: str
-
-    @property
-    def batch_axis(self) -> int | None:
-        """The open axis: the first, or another of a state; None where the batch is fixed."""
-        return self.shape.index(None) if None in self.shape else None

@@ -76,7 +76,13 @@ def test_clips_that_cannot_be(fields, message):
             "short_side 50 must be at least 64, the longer side",
         ),
         ({"every": 0}, "every: "),
-        ({"modality": "flow"}, "modality: "),
+        ({"modality": "sound"}, "modality: "),
+        ({"modality": "flow", "mean": [0, 0, 0]}, "mean .* must be 2 numbers, one a channel"),
+        ({"modality": "flow", "size": [8, 64]}, "too small for optical flow"),
+        ({"flow_interval": 1}, 'flow_interval needs modality = "flow"'),
+        ({"crop": "fovea", "resize": "stretch"}, 'crop = "fovea" needs resize = "none"'),
+        ({"resize": "none"}, 'resize = "none" needs crop = "fovea"'),
+        ({"frames": "pair", "every": 2}, 'every 2 needs frames = "all"'),
     ],
 )
 def test_inputs_that_cannot_be(fields, message):

@@ -18,10 +18,10 @@ from typing import overload
 
 import numpy as np
 
+from edgevid.convert.quantize.clip_list import list_clips
 from edgevid.convert.quantize.drawing import Drawing, Entry, Progress, shown
 from edgevid.convert.quantize.spool import Spool
 from edgevid.errors import SourceError, SpecError
-from edgevid.sources.clip_list import list_clips
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import UInt8Array
 
@@ -93,8 +93,8 @@ class DrawnClip:
         source: The video, as it was named.
         start_s: Presentation time of the window's first frame, from the video's start.
         label: What a CSV says that it shows; None where nothing does.
-        feeds: Input name to `(1, T, H, W, 3)` or `(1, H, W, 3)` uint8 BGR; of a model with
-            states the first axis holds the steps.
+        feeds: Input name to `(1, K, H, W, channels)` or `(1, H, W, channels)` uint8; of a
+            model with states the first axis holds the steps.
     """
 
     source: str
@@ -218,7 +218,7 @@ class _Feeds(Sequence[dict[str, UInt8Array]]):
 
 def _colour_notes(clips: ClipSet) -> list[str]:
     """Says which clips show one colour and nothing else."""
-    blank = [c.source for c in clips if all(map(_is_one_colour, c.feeds.values()))]
+    blank = [c.source for c in clips if _is_blank(c)]
     if not blank:
         return []
     return [
@@ -227,6 +227,7 @@ def _colour_notes(clips: ClipSet) -> list[str]:
     ]
 
 
-def _is_one_colour(array: UInt8Array) -> bool:
-    pixels = array.reshape(-1, 3)
-    return bool((pixels == pixels[0]).all())
+def _is_blank(clip: DrawnClip) -> bool:
+    """True where every picture is of one colour; optical flow says nothing of that."""
+    pictures = [a.reshape(-1, 3) for a in clip.feeds.values() if a.shape[-1] == 3]
+    return bool(pictures) and all(bool((p == p[0]).all()) for p in pictures)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgevid.errors import OutputError
 from edgevid.spec import InputSpec
+from edgevid.tracks import Tracks, stacked
 from edgevid.types import UInt8Array
 
 
@@ -35,13 +36,15 @@ class Spool:
 
     def __init__(self, inputs: Sequence[InputSpec], num_frames: int, steps: int = 1) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {
-            i.name: (steps, num_frames // i.every, *i.size, 3) if i.is_clip else (steps, *i.size, 3)
-            for i in inputs
+            i.name: (steps, *i.feed_shape(num_frames)) for i in inputs
         }
-        self._every = {i.name: i.every for i in inputs}
+        self._tracks = Tracks(inputs, num_frames)
+        self._kept = {
+            name: (steps, num_frames, *shape) for name, shape in self._tracks.shapes.items()
+        }
         self._offsets: dict[str, int] = {}
         self._window_size = 0
-        for name, shape in self.shapes.items():
+        for name, shape in self._kept.items():
             self._offsets[name] = self._window_size
             self._window_size += math.prod(shape)
         with _disk_faults():
@@ -49,35 +52,32 @@ class Spool:
         weakref.finalize(self, self._file.close)
 
     def write(self, number: int, position: int, arrays: Mapping[str, UInt8Array]) -> None:
-        """Put frame `position` of window `number` down, for every input that takes it.
+        """Put sample `position` of window `number` down.
 
         Args:
             number: From 0; a window that was there is overwritten.
             position: From 0 to T - 1; with steps, to steps * T - 1.
-            arrays: Input name to `(H, W, 3)`, each of its input's size.
+            arrays: Track name to the sample.
 
         Raises:
             OutputError: There is no room on the disk.
         """
         for name, array in arrays.items():
-            place, skipped = divmod(position, self._every[name])
-            if not skipped:
-                self._seek(number, name, place * array.size)
-                with _disk_faults():
-                    self._file.write(array.tobytes())
+            self._seek(number, name, position * array.size)
+            with _disk_faults():
+                self._file.write(array.tobytes())
 
     def read(self, number: int) -> dict[str, UInt8Array]:
-        """Window `number`, in new arrays.
-
-        Returns:
-            Input name to `(steps, T, H, W, 3)` or `(steps, H, W, 3)`.
-        """
-        arrays = {name: np.empty(shape, np.uint8) for name, shape in self.shapes.items()}
-        for name, array in arrays.items():
+        """Window `number`, in new arrays of `shapes`, by input name."""
+        tracks = {name: np.empty(shape, np.uint8) for name, shape in self._kept.items()}
+        for name, array in tracks.items():
             self._seek(number, name, 0)
             with _disk_faults():
                 self._file.readinto(array.data)
-        return arrays
+        steps = len(next(iter(tracks.values())))
+        return stacked(
+            [self._tracks.cut({n: a[step] for n, a in tracks.items()}) for step in range(steps)]
+        )
 
     def _seek(self, number: int, name: str, offset: int) -> None:
         # Writes what is buffered, so the disk may turn out full here too.

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from edgevid.clips import IntervalSampler, NthFrameSampler, Sampler
+from edgevid.clips import IntervalSampler, NthFrameSampler, Pick, Sampler
+from edgevid.convert.quantize.clip_list import ListedClip
 from edgevid.convert.quantize.window_plan import Timeline
 from edgevid.errors import SourceError
-from edgevid.preprocess import Resizer
 from edgevid.protocols import FrameSource
+from edgevid.samples import SampleMaker
 from edgevid.sources import open_source
-from edgevid.sources.clip_list import ListedClip
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import FrameTime, SourceInfo, UInt8Array
 
@@ -22,7 +22,7 @@ Window = tuple[int, ...]
 """Numbers of its T samples."""
 
 Write = Callable[[int, int, Mapping[str, UInt8Array]], None]
-"""Takes a window's key, a position in it, and the pixels for each input."""
+"""Takes a window's key, a position in it, and the sample of each track."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class VideoReader:
 
     def __init__(self, clip: ClipSpec, inputs: Sequence[InputSpec], write: Write) -> None:
         self._clip = clip
-        self._resizers = {i.name: Resizer(i) for i in inputs}
+        self._inputs = inputs
         self._write = write
 
     def estimate(self, listed: ListedClip) -> tuple[Timeline, bool]:
@@ -87,16 +87,19 @@ class VideoReader:
                 for position, number in enumerate(numbers):
                     places[number].append((key, position))
             start_s: dict[int, float] = {}
+            # Every window is made as if it were a stream of its own.
+            makers = {key: SampleMaker(self._inputs) for key in windows}
 
             def want(time: FrameTime) -> bool:
                 return numbering.take(time) or any(n in places for n in numbering.current)
 
             last = -1 if to_end else max(places, default=-1)
             while (frame := source.read(want)) is not None and not numbering.ended:
-                arrays = {name: resize(frame.data) for name, resize in self._resizers.items()}
                 for number in numbering.current:
                     for key, position in places[number]:
-                        self._write(key, position, arrays)
+                        pick = Pick((frame.time.pts_s,), (False,))
+                        for sample in makers[key].push(frame, pick):
+                            self._write(key, position, sample.arrays)
                         start_s.setdefault(key, frame.time.pts_s)
                 if 0 <= last < numbering.count and not numbering.breaks:
                     return Reading(numbering.timeline, start_s, to_end=False)

@@ -105,29 +105,52 @@ def _marks(at: list[int], mark: str, line: str) -> str:
 def describe_input(spec: InputSpec, num_frames: int) -> str:
     """How one input is made from a frame, one step a line."""
     height, width = spec.size
-    used = num_frames // spec.every
-    which = "" if spec.every == 1 else f", every {ordinal(spec.every)} of the window"
     size = f"{height} high, {width} wide"
-    parts = [f"{count(used, 'frame')}{which}, {size}, layout {spec.layout}"]
+    parts = [f"{_taken(spec, num_frames)}, {size}, layout {spec.layout}"]
     if spec.resize == "stretch":
         parts.append(f"whole frame stretched ({spec.interpolation})")
+    elif spec.resize == "none":
+        parts.append("the centre of the frame as it comes")
     else:
         parts.append(
             f"shorter side to {spec.short_side} ({spec.interpolation}), then the centre cut out"
         )
-    parts.append(f"{spec.color.upper()}, {arithmetic(spec)}")
+    if spec.modality == "flow":
+        parts.append(_flow(spec))
+        parts.append(f"x to the right, y down, {arithmetic(spec)}")
+    else:
+        parts.append(f"{spec.color.upper()}, {arithmetic(spec)}")
     return "\n".join(parts)
 
 
+def _taken(spec: InputSpec, num_frames: int) -> str:
+    """How many pictures the model sees, and of which frames."""
+    depth = spec.depth(num_frames)
+    noun = {"rgb": "frame", "rgb_diff": "difference", "flow": "flow field"}[spec.modality]
+    which = {
+        "all": "" if spec.every == 1 else f", every {ordinal(spec.every)} of the window",
+        "pair": ", of the first and the last of the window",
+        "first": ", the first of the window",
+        "last": ", the last of the window",
+    }[spec.frames]
+    return f"{count(depth, noun)}{which}"
+
+
+def _flow(spec: InputSpec) -> str:
+    where = "from each frame of the window to the next"
+    if spec.flow_interval is not None:
+        where = f"from each frame to the one {count(spec.flow_interval, 'frame')} later"
+    return f"optical flow in pixels of that picture ({spec.flow_method}), {where}"
+
+
 def arithmetic(spec: InputSpec) -> str:
-    """What the graph does to a pixel, without the steps that change nothing."""
+    """What the graph does to a value, without the steps that change nothing."""
     inverse = 1.0 / spec.scale
-    if spec.scale == 1.0:
-        x = "pixel"
-    elif abs(inverse - round(inverse)) < 1e-6:
-        x = f"pixel / {round(inverse)}"
-    else:
-        x = f"pixel * {spec.scale:g}"
+    x = {"rgb": "pixel", "rgb_diff": "difference", "flow": "way"}[spec.modality]
+    if spec.scale != 1.0 and abs(inverse - round(inverse)) < 1e-6:
+        x = f"{x} / {round(inverse)}"
+    elif spec.scale != 1.0:
+        x = f"{x} * {spec.scale:g}"
     if any(spec.mean):
         x = f"{x} - {_channels(spec.mean)}"
     if any(s != 1.0 for s in spec.std):
@@ -135,7 +158,7 @@ def arithmetic(spec: InputSpec) -> str:
     return f"x = {x}"
 
 
-def _channels(values: tuple[float, float, float]) -> str:
+def _channels(values: tuple[float, ...]) -> str:
     if len(set(values)) == 1:
         return f"{values[0]:g}"
     return f"[{', '.join(f'{value:g}' for value in values)}]"

@@ -10,7 +10,8 @@ import numpy as np
 
 from edgevid.clips.ring import ClipRing
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.types import Clip, SampledFrame, UInt8Array
+from edgevid.tracks import Tracks
+from edgevid.types import Clip, SampledFrame
 
 
 class WindowBuilder:
@@ -18,7 +19,7 @@ class WindowBuilder:
 
     Args:
         clip: The contract.
-        inputs: The model's inputs; each gets a ring of its own.
+        inputs: The model's inputs; each track of theirs gets a ring.
         hop: Samples from one window's start to the next, at least 1.
         source_id: Name that the windows carry.
     """
@@ -27,8 +28,10 @@ class WindowBuilder:
         self, clip: ClipSpec, inputs: Sequence[InputSpec], hop: int, source_id: str
     ) -> None:
         self._num_frames = clip.num_frames
-        self._inputs = tuple(inputs)
-        self._rings = {i.name: ClipRing(clip.num_frames, (*i.size, 3)) for i in inputs}
+        self._tracks = Tracks(inputs, clip.num_frames)
+        self._rings = {
+            name: ClipRing(clip.num_frames, shape) for name, shape in self._tracks.shapes.items()
+        }
         self._hop = hop
         self._source_id = source_id
         self._samples: deque[SampledFrame] = deque(maxlen=clip.num_frames)
@@ -86,7 +89,7 @@ class WindowBuilder:
             index=self._emitted,
             pts_s=np.array([s.time.pts_s for s in self._samples]),
             frames=np.array([s.time.index for s in self._samples], np.int64),
-            arrays={i.name: self._array(i) for i in self._inputs},
+            arrays=self._tracks.cut({n: ring.window() for n, ring in self._rings.items()}),
             gap=any(s.gap for s in self._samples),
             padded=padded,
             newest_received_ns=self._samples[-1].time.received_ns,
@@ -96,7 +99,3 @@ class WindowBuilder:
         self._emitted += 1
         self._new.clear()
         return clip
-
-    def _array(self, spec: InputSpec) -> UInt8Array:
-        window = self._rings[spec.name].window()
-        return window[:: spec.every] if spec.is_clip else window[-1]

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from edgevid.clips import Pick, WindowBuilder
+from edgevid.clips import WindowBuilder
 from edgevid.clips.sampling import SKIP
 from edgevid.errors import EdgevidError
 from edgevid.pipeline.messages import Captured, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
 from edgevid.pipeline.queues import Closed, Inbox
-from edgevid.preprocess import Resizer
 from edgevid.protocols import FrameSource
+from edgevid.samples import SampleMaker
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
 
@@ -121,7 +121,6 @@ class _Reader:
         self._open = named.open
         self._job = job
         self._put = put
-        self._resizers = {i.name: Resizer(i, job.fast_resize) for i in job.inputs}
         self.source = named.open()
         self.sampled = 0
 
@@ -153,6 +152,7 @@ class _Reader:
 
     def _samples(self, plan: SamplingPlan) -> Iterable[SampledFrame]:
         picker = _Picker(plan, self._job.want_frames)
+        maker = SampleMaker(self._job.inputs, self._job.fast_resize)
         while True:
             started = time.perf_counter()
             frame = self.source.read(picker.want)
@@ -163,17 +163,9 @@ class _Reader:
                 self._put(frame)
             if not picker.pick.ticks_s:
                 continue
-            arrays = {name: resize(frame.data) for name, resize in self._resizers.items()}
-            sample = SampledFrame(
-                arrays=arrays,
-                time=frame.time,
-                tick_s=picker.pick.ticks_s[0],
-                restart=picker.pick.restart,
-                capture_ms=self._capture_ms(frame, started, captured),
-                preprocess_ms=(time.perf_counter() - captured) * 1e3,
-            )
             self.sampled += 1
-            yield from _repeated(sample, picker.pick)
+            capture_ms = self._capture_ms(frame, started, captured)
+            yield from maker.push(frame, picker.pick, capture_ms)
 
     def _is_over(self, frame: Frame) -> bool:
         limit = self._job.duration_s
@@ -197,15 +189,6 @@ class _Picker:
     def want(self, frame_time: FrameTime) -> bool:
         self.pick = self._sampler.pick(frame_time)
         return self._want_all or bool(self.pick.ticks_s)
-
-
-def _repeated(sample: SampledFrame, pick: Pick) -> Iterable[SampledFrame]:
-    """One sample for each tick that the frame stands for; its cost counts once."""
-    yield replace(sample, gap=pick.gaps[0])
-    for tick_s, gap in zip(pick.ticks_s[1:], pick.gaps[1:], strict=True):
-        yield replace(
-            sample, tick_s=tick_s, gap=gap, restart=False, capture_ms=0.0, preprocess_ms=0.0
-        )
 
 
 def whole_file_clip(

@@ -2,7 +2,8 @@
 
 `short_side` follows torchvision's `Resize` and `CenterCrop`: the shorter side becomes
 `short_side`, the longer one `int(short_side * longer / shorter)`, and the crop starts at
-`round((resized - size) / 2)`.
+`round((resized - size) / 2)`. A fovea (Karpathy et al. 2014) is the centre of the frame as it
+comes, cut out where that crop would start.
 
 Only the part of the picture that the crop needs is resized. That gives the same pixels as
 resizing all of it where the part starts and ends on whole pixels in both pictures:
@@ -22,6 +23,7 @@ from math import gcd
 from typing import cast
 
 import cv2
+import numpy as np
 
 from edgevid.spec import InputSpec
 from edgevid.types import UInt8Array
@@ -31,6 +33,10 @@ _INTERPOLATIONS = {
     "area": cv2.INTER_AREA,
     "cubic": cv2.INTER_CUBIC,
 }
+
+
+class FrameTooSmall(ValueError):
+    """A frame is smaller than the fovea that shall be cut from it."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,14 @@ class Resizer:
         Returns:
             `(h, w, 3)` uint8 BGR with (h, w) = `spec.size`; may be a view of a larger array,
             or the frame itself where it has that size already.
+
+        Raises:
+            FrameTooSmall: It is smaller than the fovea.
         """
         if frame.shape[:2] == self._spec.size and self._spec.resize == "stretch":
             return frame
+        if self._spec.resize == "none":
+            return self._fovea(frame)
         rows, columns = self._plan(frame.shape[0], frame.shape[1])
         resized = cv2.resize(
             frame[rows.source, columns.source],
@@ -78,6 +89,17 @@ class Resizer:
             interpolation=self._interpolation,
         )
         return cast(UInt8Array, resized[rows.crop, columns.crop])
+
+    def _fovea(self, frame: UInt8Array) -> UInt8Array:
+        (height, width), (out_height, out_width) = frame.shape[:2], self._spec.size
+        if height < out_height or width < out_width:
+            raise FrameTooSmall(
+                f"its picture is {width}x{height}, and the fovea of input {self._spec.name!r} "
+                f"takes the centre {out_width}x{out_height}"
+            )
+        top, left = round((height - out_height) / 2), round((width - out_width) / 2)
+        # Not a view: it would keep the whole frame in memory.
+        return np.array(frame[top : top + out_height, left : left + out_width])
 
     def _plan(self, height: int, width: int) -> tuple[_Axis, _Axis]:
         if self._axes is None or self._frame_size != (height, width):

@@ -106,3 +106,41 @@ def classifier(
         weights,
         opset,
     )
+
+
+def probe(
+    path: Path, inputs: dict[str, Sequence[int]], classes: int = 4, gain: float = 1.0
+) -> Path:
+    """A softmax over one random weight a class for every number of every input.
+
+    Whatever changes place, order or value changes the scores.
+
+    Args:
+        inputs: Name to shape, without the batch.
+        gain: Of the weights, for inputs of unit range.
+    """
+    rng = np.random.default_rng(11)
+    nodes, weights, parts = [], {"flat": np.array([0, -1], np.int64)}, []
+    for name, shape in inputs.items():
+        count = int(np.prod(shape))
+        weights[f"{name}/w"] = rng.normal(0, gain / count**0.5, (count, classes)).astype("f4")
+        nodes += [
+            helper.make_node("Reshape", [name, "flat"], [f"{name}/row"]),
+            helper.make_node("MatMul", [f"{name}/row", f"{name}/w"], [f"{name}/score"]),
+        ]
+        parts.append(f"{name}/score")
+    nodes += [
+        helper.make_node("Sum", parts, ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probs"], axis=1),
+    ]
+    values = [(name, ["batch", *shape]) for name, shape in inputs.items()]
+    return save(path, nodes, values, [("probs", ["batch", classes])], weights)
+
+
+def probe_scores(path: Path, inputs: dict[str, Any]) -> Any:
+    """What `probe` answers, in NumPy: inputs with a batch of 1, as the model takes them."""
+    model = onnx.load(str(path))
+    weights = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
+    logits = sum(x.reshape(1, -1).astype("f8") @ weights[f"{n}/w"] for n, x in inputs.items())
+    e = np.exp(logits - logits.max())
+    return (e / e.sum())[0]

@@ -11,8 +11,9 @@ from onnx import TensorProto, helper
 
 from edgevid.convert.journal import Journal
 from edgevid.convert.load import load
+from edgevid.convert.picture_shapes import check_inputs
 from edgevid.convert.spec_file import read_spec
-from edgevid.convert.spec_infer import Pictures, check_inputs, infer_inputs
+from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.errors import EdgevidError, ModelError, SpecError
 
 

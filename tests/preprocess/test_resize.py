@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevid.preprocess import Resizer
+from edgevid.preprocess import FrameTooSmall, Resizer
 from edgevid.spec import InputSpec
 
 
@@ -99,3 +99,21 @@ def test_one_resizer_serves_frames_of_changing_size():
         frame = picture(*size)
         expected = reference(frame, (56, 56), 64, cv2.INTER_LINEAR)
         assert np.abs(resize(frame).astype(int) - expected).max() <= 1
+
+
+def fovea(size) -> InputSpec:
+    return InputSpec(name="fovea", layout="NHWC", size=size, crop="fovea")
+
+
+def test_a_fovea_is_the_centre_of_the_frame_as_it_comes():
+    frame = picture(241, 320)
+    out = Resizer(fovea((89, 90)))(frame)
+    assert np.array_equal(out, frame[76:165, 115:205])
+    assert not np.shares_memory(out, frame), "it keeps the whole frame in memory"
+    assert np.array_equal(Resizer(fovea((241, 320)))(frame), frame)
+
+
+@pytest.mark.parametrize("size", [(242, 100), (100, 321)])
+def test_a_fovea_larger_than_the_frame_is_refused(size):
+    with pytest.raises(FrameTooSmall, match=r"320x241, and the fovea of input 'fovea' takes"):
+        Resizer(fovea(size))(picture(241, 320))
