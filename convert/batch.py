@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgevid.convert.frames import Window
-from edgevid.convert.graph import SCORES, carried_states
+from edgevid.convert.graph import SCORES, carried_states, note_states
 from edgevid.convert.journal import Journal
 from edgevid.convert.session import Session
+from edgevid.states import States, can_batch, gather
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -27,24 +28,33 @@ def settle_batch(model: ModelProto, windows: Sequence[Window], journal: Journal)
         windows: Real frames; at least one window.
         journal: Told where the batch stays fixed, and why.
     """
-    if carried_states(model):
-        journal.note("The batch is fixed at 1: the states are those of one stream.")
+    states = carried_states(model)
+    fixed = next((s for s in states if s.batch_axis is None), None)
+    if fixed is not None:
+        journal.note(
+            f"The batch is fixed at 1: state {fixed.input!r} of shape {list(fixed.shape)} has no "
+            "axis for several streams."
+        )
         return _with_batch_of_one(model)
-    problem = _problem(model, windows)
+    check = _states_problem if states else _problem
+    problem = check(model, windows)
     if problem is None:
         return model
     loosened = _with_loose_reshapes(model)
-    if _problem(loosened, windows) is None:
+    if check(loosened, windows) is None:
         return loosened
-    journal.note(f"The batch is fixed at 1: {problem}.")
+    reason = f"streams cannot share a call ({problem})" if states else problem
+    journal.note(f"The batch is fixed at 1: {reason}.")
     return _with_batch_of_one(model)
 
 
 def has_dynamic_batch(model: ModelProto) -> bool:
-    """True where every input's first axis is dynamic."""
-    if carried_states(model):
+    """True where the batch of every input is open."""
+    if not can_batch(carried_states(model)):
         return False
-    return all(not v.type.tensor_type.shape.dim[0].HasField("dim_value") for v in model.graph.input)
+    states = {s.input for s in carried_states(model)}
+    pictures = [v for v in model.graph.input if v.name not in states]
+    return all(not v.type.tensor_type.shape.dim[0].HasField("dim_value") for v in pictures)
 
 
 def _problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
@@ -64,6 +74,44 @@ def _problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
     if not difference <= _TOLERANCE:
         return f"windows of one batch change each other's scores by {difference:.2g}"
     return None
+
+
+def _states_problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
+    """Why streams of different ages in one call do not each get what they get alone."""
+    try:
+        session = Session(model)
+        streams = [
+            _stream_of_age(session, windows[i % len(windows)], i) for i in range(_TEST_BATCH)
+        ]
+        feeds = [
+            {n: a[i : i + 1] for n, a in windows[i % len(windows)].items()}
+            for i in range(_TEST_BATCH)
+        ]
+        alone = [
+            session.run({**feed, **gather([s])}) for feed, s in zip(feeds, streams, strict=True)
+        ]
+        together = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
+        joint = session.run({**together, **gather(streams)})
+    except (RuntimeError, ValueError) as exc:
+        return str(exc)
+    axes = {SCORES: 0, **{s.output: s.batch_axis or 0 for s in carried_states(model)}}
+    for name, axis in axes.items():
+        expected = np.concatenate([outputs[name] for outputs in alone], axis=axis)
+        if joint[name].shape != expected.shape:
+            return f"a batch of {_TEST_BATCH} gives {name} of shape {list(joint[name].shape)}"
+        difference = np.abs(joint[name].astype(float) - expected).max()
+        if not difference <= _TOLERANCE * max(1.0, np.abs(expected).max()):
+            return f"streams of one batch change each other's {name} by {difference:.2g}"
+    return None
+
+
+def _stream_of_age(session: Session, window: Window, age: int) -> States:
+    """The states after the first `age` steps of a window."""
+    first = {name: array[:age] for name, array in window.items()}
+    states = States(session.states)
+    for outputs in session.run_steps(first):
+        states.take(outputs)
+    return states
 
 
 def _with_loose_reshapes(model: ModelProto) -> ModelProto:
@@ -124,9 +172,12 @@ def _with_batch_of_one(model: ModelProto) -> ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.value_info[:]
-    states = {name for s in carried_states(model) for name in (s.input, s.output)}
+    states = carried_states(model)
+    axes = {name: s.batch_axis for s in states for name in (s.input, s.output)}
     for value in (*copy.graph.input, *copy.graph.output):
-        if value.name in states:
-            continue
-        value.type.tensor_type.shape.dim[0].dim_value = 1
+        axis = axes.get(value.name, 0)
+        if axis is not None:
+            value.type.tensor_type.shape.dim[axis].dim_value = 1
+    if states:
+        note_states(copy, [s.model_copy(update={"batch_axis": None}) for s in states])
     return copy

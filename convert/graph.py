@@ -59,7 +59,6 @@ def bake(model: ModelProto, contract: Spec) -> ModelProto:
         shapes and types.
     """
     import onnx
-    from onnx import helper
 
     baked = onnx.ModelProto()
     baked.CopyFrom(model)
@@ -69,11 +68,19 @@ def bake(model: ModelProto, contract: Spec) -> ModelProto:
     graph.bake_output(contract.outputs[0], len(contract.labels))
     if contract.states:
         graph.keep_states(contract.states)
-        pairs = [state.model_dump() for state in contract.states]
-        helper.set_model_props(baked, {STATES: json.dumps(pairs)})
+        note_states(baked, contract.states)
     # Shapes recorded for a fixed batch would contradict the new inputs.
     del baked.graph.value_info[:]
     return baked
+
+
+def note_states(model: ModelProto, states: Sequence[StateSpec]) -> None:
+    """Write into a graph's metadata which inputs and outputs are states."""
+    kept = {p.key: p.value for p in model.metadata_props}
+    kept[STATES] = json.dumps([state.model_dump() for state in states])
+    del model.metadata_props[:]
+    for key, value in kept.items():
+        model.metadata_props.add(key=key, value=value)
 
 
 def carried_states(model: ModelProto) -> tuple[StateSpec, ...]:
@@ -198,17 +205,18 @@ class _Editor:
         )
 
     def keep_states(self, states: Sequence[StateSpec]) -> None:
-        """Make the states inputs and outputs of one stream, behind the scores."""
+        """Make the states inputs and outputs, behind the scores; their batch axes are open."""
         from onnx import helper
 
         types = {value.name: value.type.tensor_type.elem_type for value in self._graph.input}
         for state in states:
             value = next(v for v in self._graph.input if v.name == state.input)
             elem_type = types[state.input]
-            value.CopyFrom(helper.make_tensor_value_info(state.input, elem_type, state.shape))
-            self._graph.output.append(
-                helper.make_tensor_value_info(state.output, elem_type, state.shape)
-            )
+            shape: list[int | str] = list(state.shape)
+            if state.batch_axis is not None:
+                shape[state.batch_axis] = BATCH
+            value.CopyFrom(helper.make_tensor_value_info(state.input, elem_type, shape))
+            self._graph.output.append(helper.make_tensor_value_info(state.output, elem_type, shape))
 
     def _chain(self, start: str, chain: list[Step], end: str, *others: str) -> list[NodeProto]:
         """Nodes one after the other; the first has `others` for operands as well."""

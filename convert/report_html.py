@@ -1,34 +1,28 @@
-"""`report.html`: one page that tells a stranger what a conversion did and how well.
-
-It stands alone: style and charts are inside, there is no script, and its content security
-policy forbids whatever would come from elsewhere.
-"""
+"""`report.html`: one page that tells a stranger what a conversion did and how well."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from edgevid.convert.charts import Bar, bars
-from edgevid.convert.markup import Child, tag, to_html
 from edgevid.convert.quantize.report import Quantisation, Run
 from edgevid.convert.quantize.report_sections import quantised
 from edgevid.convert.report import Report
-from edgevid.convert.report_parts import (
+from edgevid.pages.charts import Bar, bars
+from edgevid.pages.markup import Child, tag
+from edgevid.pages.parts import (
     facts,
     figure,
     folded,
     listing,
     megabytes,
+    page,
     paragraph,
     percent,
     section,
     table,
     tiles,
 )
-from edgevid.convert.report_style import STYLE
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def render(report: Report, run: Run | None = None, quantisation: Quantisation | None = None) -> str:
@@ -48,9 +42,8 @@ def render(report: Report, run: Run | None = None, quantisation: Quantisation | 
     else:
         title = f"{report.model}: {quantisation.kept} kept"
         head = [*quantised(quantisation)]
-    main = tag(
-        "main",
-        tag("h1", title),
+    return page(
+        title,
         *head,
         _original(report),
         _graph(report),
@@ -58,21 +51,6 @@ def render(report: Report, run: Run | None = None, quantisation: Quantisation | 
         section("What nothing said, and was assumed", listing(report.assumptions)),
         section("What was done differently", listing(report.notes)),
         _made(report, run),
-    )
-    return to_html(
-        tag(
-            "html",
-            tag(
-                "head",
-                tag("meta", charset="utf-8"),
-                tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-                tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-                tag("title", f"{title} – edgevid"),
-                tag("style", STYLE),
-            ),
-            tag("body", main),
-            lang="en",
-        )
     )
 
 

@@ -43,7 +43,7 @@ class Session:
         # Its exceptions share no base below Exception.
         except Exception as exc:
             raise RuntimeError(_reason(exc)) from None
-        self._states = carried_states(model)
+        self.states = carried_states(model)
         self.output_names: list[str] = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -68,10 +68,10 @@ class Session:
         Raises:
             RuntimeError: As `run`; or a state is NaN or infinite.
         """
-        if not self._states:
+        if not self.states:
             yield self.run(window)
             return
-        states = States(self._states)
+        states = States(self.states)
         for i in range(len(next(iter(window.values())))):
             frames = {name: array[i : i + 1] for name, array in window.items()}
             outputs = self.run({**frames, **states.feeds})

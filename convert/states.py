@@ -61,7 +61,7 @@ def infer_states(model: Model, user: UserSpec) -> tuple[StateSpec, ...]:
             or nothing says how states pair.
     """
     pairs = _infer(model, user) if user.states is None else _said(model, user)
-    return tuple(_state(*pair) for pair in pairs)
+    return tuple(_state(*pair, _has_batch_second(model, pair[0].name)) for pair in pairs)
 
 
 def without_states(model: Model, states: Sequence[StateSpec]) -> Model:
@@ -167,7 +167,22 @@ def _fit(one: TensorInfo, other: TensorInfo) -> bool:
     )
 
 
-def _state(one: TensorInfo, other: TensorInfo) -> StateSpec:
+_RECURRENT = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}
+"""Which of their operands are states, `[directions, batch, hidden]`."""
+
+
+def _has_batch_second(model: Model, name: str) -> bool:
+    """True for what a recurrent layer takes as its first state."""
+    return any(
+        node.input[i] == name
+        for node in model.proto.graph.node
+        for i in _RECURRENT.get(node.op_type, ())
+        if i < len(node.input)
+    )
+
+
+def _state(one: TensorInfo, other: TensorInfo, batch_second: bool) -> StateSpec:
+    """A state with the axis that may be its batch; whether it is one is tried out later."""
     known = [a if a is not None else b for a, b in zip(one.shape, other.shape, strict=True)]
     if known.count(None) > 1:
         raise SpecError(
@@ -180,7 +195,19 @@ def _state(one: TensorInfo, other: TensorInfo) -> StateSpec:
             "Export the model with another name for it",
         )
     shape = [1 if d is None else d for d in known]
-    fields = {"input": one.name, "output": other.name, "shape": shape, "dtype": one.dtype}
+    if None in known:
+        axis: int | None = known.index(None)
+    elif batch_second and shape[1:2] == [1]:
+        axis = 1
+    else:
+        axis = shape.index(1) if 1 in shape else None
+    fields = {
+        "input": one.name,
+        "output": other.name,
+        "shape": shape,
+        "dtype": one.dtype,
+        "batch_axis": axis,
+    }
     state: StateSpec = parse(StateSpec, fields, f"state {one.name!r}")
     return state
 

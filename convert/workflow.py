@@ -19,7 +19,7 @@ from edgevid.convert.batch import has_dynamic_batch, settle_batch
 from edgevid.convert.build_trt import Target, add_plans, check_target
 from edgevid.convert.bundle import Staging, check_out, staged
 from edgevid.convert.frames import Window, collect
-from edgevid.convert.graph import bake
+from edgevid.convert.graph import bake, carried_states
 from edgevid.convert.journal import Journal, Listener, Progress, silent, unwatched
 from edgevid.convert.labels import class_labels
 from edgevid.convert.load import Model, load
@@ -251,6 +251,7 @@ def _convert_graph(
     if may_simplify:
         graph = simplify(graph, journal)
     graph = settle_batch(graph, windows, journal)
+    spec = spec.model_copy(update={"states": carried_states(graph)})
     journal.step("Comparing with the original")
     expected = activate(raw, output.kind)
     parity = compare(Session(graph), expected, windows, frames_from)

@@ -290,6 +290,19 @@ class StateSpec(Strict):
     shape: tuple[int, ...] = Field(description="Of one stream: an open axis counts as 1.")
     dtype: StateType
     init: Literal["zeros"] = Field("zeros", description="What a stream begins with.")
+    batch_axis: int | None = Field(
+        None, ge=0, description="Axis along which several streams share a call; None: they cannot."
+    )
+
+    @model_validator(mode="after")
+    def _one_stream(self) -> StateSpec:
+        axis = self.batch_axis
+        if axis is not None and (axis >= len(self.shape) or self.shape[axis] != 1):
+            raise ValueError(
+                f"state {self.input!r}: batch_axis {axis} of shape {list(self.shape)} is no axis "
+                "of length 1, the one stream's"
+            )
+        return self
 
 
 class Spec(Strict):
@@ -363,6 +376,13 @@ def check_states(
                 raise ValueError(f"states: {name!r} stands in two places")
     if not states:
         return
+    open_batch = [s.input for s in states if s.batch_axis is not None]
+    if open_batch and len(open_batch) < len(states):
+        fixed = next(s.input for s in states if s.batch_axis is None)
+        raise ValueError(
+            f"states: {open_batch[0]!r} has a batch_axis and {fixed!r} has none; streams share a "
+            "call with all their states or not at all"
+        )
     if clip.sampling != "interval":
         raise ValueError(
             f"clip.sampling is {clip.sampling!r}: a model with states sees a video frame by "

@@ -1,4 +1,11 @@
-"""What a streaming model remembers of one stream, between two calls of its graph."""
+"""What streaming models remember of a stream, between two calls of their graph.
+
+Several streams share a call where every state has a batch axis:
+
+    stream 1  h (2, 1, 64) ─┐                                ┌─ h (2, 1, 64)  stream 1
+    stream 2  h (2, 1, 64) ─┼─► gather ─► h (2, 3, 64) ─► scatter ─┼─ h (2, 1, 64)  stream 2
+    stream 3  h (2, 1, 64) ─┘     batch_axis 1               └─ NaN: zeros    stream 3
+"""
 
 from __future__ import annotations
 
@@ -20,13 +27,13 @@ class States:
     """
 
     def __init__(self, specs: Sequence[StateSpec]) -> None:
-        self._specs = tuple(specs)
+        self.specs = tuple(specs)
         self._arrays: dict[str, Array] = {}
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream: zeros again."""
-        self._arrays = {s.input: np.zeros(s.shape, s.dtype) for s in self._specs}
+        self._arrays = {s.input: np.zeros(s.shape, s.dtype) for s in self.specs}
 
     @property
     def feeds(self) -> dict[str, Array]:
@@ -43,10 +50,62 @@ class States:
             False where a value is NaN or infinite, which would stay for good: the states are
             zeros again then.
         """
-        new = {s.input: outputs[s.output] for s in self._specs}
-        # NumPy knows finite integers too.
-        if not all(np.isfinite(array).all() for array in new.values()):
+        new = {s.input: outputs[s.output] for s in self.specs}
+        if not all(_is_finite(array) for array in new.values()):
             self.reset()
             return False
         self._arrays = new
         return True
+
+
+def can_batch(specs: Sequence[StateSpec]) -> bool:
+    """True where several streams may share a call."""
+    return all(spec.batch_axis is not None for spec in specs)
+
+
+def gather(streams: Sequence[States]) -> dict[str, Array]:
+    """What one call for all `streams` is fed: their states, joined along the batch axes.
+
+    Args:
+        streams: At least one; several only where `can_batch` says so.
+
+    Returns:
+        Input name to C-contiguous array; of a single stream its own arrays, not copied.
+    """
+    feeds = [stream.feeds for stream in streams]
+    if len(streams) == 1:
+        return {name: np.ascontiguousarray(array) for name, array in feeds[0].items()}
+    return {
+        spec.input: np.concatenate([feed[spec.input] for feed in feeds], axis=spec.batch_axis or 0)
+        for spec in streams[0].specs
+    }
+
+
+def scatter(outputs: Mapping[str, Array], streams: Sequence[States]) -> list[bool]:
+    """Let each stream keep its part of what a call for all of them gave; nothing is copied.
+
+    Args:
+        outputs: Every output by name.
+        streams: In the order in which they were gathered.
+
+    Returns:
+        For each stream what `States.take` says: False where its own states were broken and
+        are zeros again; the others keep theirs.
+    """
+    if len(streams) == 1:
+        return [streams[0].take(outputs)]
+    return [stream.take(_part(outputs, stream.specs, i)) for i, stream in enumerate(streams)]
+
+
+def _part(outputs: Mapping[str, Array], specs: Sequence[StateSpec], i: int) -> dict[str, Array]:
+    """Views of the states of the i-th stream."""
+    return {
+        spec.output: outputs[spec.output][
+            (slice(None),) * (spec.batch_axis or 0) + (slice(i, i + 1),)
+        ]
+        for spec in specs
+    }
+
+
+def _is_finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())

@@ -216,3 +216,8 @@ class TensorInfo:
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+
+    @property
+    def batch_axis(self) -> int | None:
+        """The open axis: the first, or another of a state; None where the batch is fixed."""
+        return self.shape.index(None) if None in self.shape else None

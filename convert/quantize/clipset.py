@@ -18,10 +18,10 @@ from typing import overload
 
 import numpy as np
 
-from edgevid.convert.quantize.clip_list import list_clips
 from edgevid.convert.quantize.drawing import Drawing, Entry, Progress, shown
 from edgevid.convert.quantize.spool import Spool
 from edgevid.errors import SourceError, SpecError
+from edgevid.sources.clip_list import list_clips
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import UInt8Array
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgevid.convert.quantize.clip_list import ListedClip
 from edgevid.convert.quantize.spool import Spool
 from edgevid.convert.quantize.video_reader import VideoReader
 from edgevid.convert.quantize.window_plan import (
@@ -19,6 +18,7 @@ from edgevid.convert.quantize.window_plan import (
     window,
 )
 from edgevid.errors import SourceError
+from edgevid.sources.clip_list import ListedClip
 from edgevid.spec import ClipSpec, InputSpec
 
 Progress = Callable[[int, int], None]

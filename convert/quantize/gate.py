@@ -14,11 +14,11 @@ from edgevid.convert.quantize.metrics import (
     LOGITS,
     Comparison,
     compare_scores,
-    wilson_interval,
     with_logits,
 )
 from edgevid.convert.session import Session
 from edgevid.errors import ConversionError, SpecError
+from edgevid.evaluation import wilson_interval
 from edgevid.spec import Strict
 from edgevid.types import Array, Float32Array
 

@@ -18,7 +18,6 @@ logits, ln(p / (1 - p)), keep their mean.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +28,7 @@ from pydantic import Field
 from edgevid.convert.answers import ACTIVATIONS, SEE_THROUGH
 from edgevid.convert.graph import PREFIX, SCORES
 from edgevid.errors import ConversionError
+from edgevid.evaluation import top_k_accuracy, wilson_interval
 from edgevid.spec import Strict
 from edgevid.types import Array, Float32Array
 
@@ -43,7 +43,6 @@ MAX_DB = 150.0
 
 _Float64Array = npt.NDArray[np.float64]
 _SMALLEST = 1e-12
-_Z_95 = 1.959963984540054
 _SUM_TOLERANCE = 1e-2
 _YES = 0.5
 _TOP_5 = 5
@@ -149,21 +148,6 @@ def compare_scores(
     )
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % confidence interval of a proportion.
-
-    Wilson's score interval (Wilson 1927, JASA 22:209), which holds what it promises at small
-    counts and near 1 too (Brown, Cai & DasGupta 2001, Statistical Science 16:101).
-    """
-    share, z2 = successes / trials, _Z_95**2
-    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    half = _Z_95 * spread / (1 + z2 / trials)
-    # At 0 and at all the formula gives 0 and 1, but for rounding.
-    low = 0.0 if successes == 0 else max(middle - half, 0.0)
-    return low, 1.0 if successes == trials else min(middle + half, 1.0)
-
-
 def is_multi_label(scores: Array) -> bool:
     """True where `scores`, `(n, C)` in [0, 1], come from sigmoids: they do not sum to 1."""
     sums = scores.sum(axis=1, dtype=np.float64)
@@ -266,13 +250,9 @@ def _margin(p: Array, q: Array, multi_label: bool) -> float:
 
 
 def _accuracy(scores: Array, truth: Array, best: int) -> float | None:
-    classes = scores.shape[1]
-    if not len(truth) or (best > 1 and classes <= best):
-        return None
-    if classes == 1:
+    if scores.shape[1] == 1 and best == 1 and len(truth):
         return float(np.mean(scores[:, 0] >= _YES))
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :best]
-    return float(np.mean(np.any(order == truth[:, None], axis=1)))
+    return top_k_accuracy(scores, truth, best)
 
 
 def _logits(

@@ -8,8 +8,6 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from edgevid.convert.charts import Bar, Point, bars, heat_map, histogram, scatter
-from edgevid.convert.markup import Child, tag
 from edgevid.convert.quantize.report import (
     Answers,
     CandidateReport,
@@ -18,7 +16,9 @@ from edgevid.convert.quantize.report import (
     Quantisation,
 )
 from edgevid.convert.quantize.search import Sensitivity
-from edgevid.convert.report_parts import (
+from edgevid.pages.charts import Bar, Point, bars, heat_map, histogram, scatter
+from edgevid.pages.markup import Child, tag
+from edgevid.pages.parts import (
     below,
     facts,
     figure,

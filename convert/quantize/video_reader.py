@@ -9,12 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from edgevid.clips import IntervalSampler, NthFrameSampler, Pick, Sampler
-from edgevid.convert.quantize.clip_list import ListedClip
 from edgevid.convert.quantize.window_plan import Timeline
 from edgevid.errors import SourceError
 from edgevid.protocols import FrameSource
 from edgevid.samples import SampleMaker
 from edgevid.sources import open_source
+from edgevid.sources.clip_list import ListedClip
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import FrameTime, SourceInfo, UInt8Array
 

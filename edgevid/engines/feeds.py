@@ -12,8 +12,7 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
     """Check names, dtypes, shapes and contiguity of `feeds`.
 
     Returns:
-        The batch: the length of the first axis, which every input with a dynamic first axis
-        must share.
+        The batch: the length of the open axis, which every input that has one must share.
 
     Raises:
         EngineError: A feed is missing, unknown or does not fit; expected and actual are named.
@@ -28,8 +27,8 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
     for info in inputs:
         array = feeds[info.name]
         _check_one(info, array)
-        if info.shape and info.shape[0] is None:
-            batches[info.name] = array.shape[0]
+        if info.batch_axis is not None:
+            batches[info.name] = array.shape[info.batch_axis]
     if len(set(batches.values())) > 1:
         raise EngineError(f"the inputs differ in batch: {batches}", "Feed one batch for all inputs")
     if batches:

@@ -7,7 +7,7 @@ it builds for; TensorRT-RTX also on a machine without one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -267,32 +267,41 @@ def _set_batches(
     config: tensorrt.IBuilderConfig,
     options: BuildOptions,
 ) -> _Batches:
-    """Give every input with a dynamic first axis the range of batches that was chosen.
+    """Give every input with an open axis the range of batches that was chosen.
+
+    Of pictures that is the first axis; of an LSTM's states, for one, the second.
 
     A DLA takes one batch only ("General Restrictions" in its documentation): the usual one.
     """
     batch = options.batch if options.dla_core is None else (options.opt_batch,) * 3
     profile = builder.create_optimization_profile()
-    fixed: set[int] = set()
-    dynamic = 0
-    for i in range(network.num_inputs):
-        tensor: tensorrt.ITensor = network.get_input(i)
-        shape = tuple(tensor.shape)
-        if -1 in shape[1:]:
-            raise BuildError(
-                f"input {tensor.name!r} has shape {_show(shape)}: only the first axis may vary",
-                "Fix the other dimensions when exporting the model",
-            )
-        if shape and shape[0] == -1:
-            dynamic += 1
-            profile.set_shape(tensor.name, *((size, *shape[1:]) for size in batch))
-        elif shape:
-            fixed.add(shape[0])
+    tensors = [network.get_input(i) for i in range(network.num_inputs)]
+    shapes: dict[str, tuple[int, ...]] = {t.name: tuple(t.shape) for t in tensors}
+    dynamic = _check_open_axes(shapes)
+    for name, shape in shapes.items():
+        if -1 in shape:
+            profile.set_shape(name, *(tuple(n if d == -1 else d for d in shape) for n in batch))
     if dynamic:
         config.add_optimization_profile(profile)
         return _Batches(batch[0], batch[2], fixed=False)
-    size = max(fixed, default=1)
+    size = max((shape[0] for shape in shapes.values() if shape), default=1)
     return _Batches(size, size, fixed=True)
+
+
+def _check_open_axes(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """True where the batch varies.
+
+    Raises:
+        BuildError: Something else varies too.
+    """
+    first_varies = any(shape[:1] == (-1,) for shape in shapes.values())
+    for name, shape in shapes.items():
+        if shape.count(-1) > 1 or (-1 in shape and not first_varies):
+            raise BuildError(
+                f"input {name!r} has shape {_show(shape)}: only the first axis may vary",
+                "Fix the other dimensions when exporting the model",
+            )
+    return first_varies
 
 
 def _batch_note(options: BuildOptions, batches: _Batches) -> str:

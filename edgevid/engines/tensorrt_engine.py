@@ -128,8 +128,10 @@ class TensorRTEngine:
             _info(trt, engine, name) for name in names if engine.get_tensor_mode(name) != takes
         )
         largest = {info.name: _largest(engine, info) for info in self._inputs}
-        self._varies = {info.name for info in self._inputs if info.shape[:1] == (None,)}
-        self._max_batch = min((largest[name][0] for name in self._varies), default=0)
+        self._varies = {i.name: i.batch_axis for i in self._inputs if i.batch_axis is not None}
+        self._max_batch = min(
+            (largest[name][axis] for name, axis in self._varies.items()), default=0
+        )
         self._context: tensorrt.IExecutionContext = engine.create_execution_context()
         if self._context is None:
             raise EngineError(
@@ -177,10 +179,11 @@ class TensorRTEngine:
             return self._launch(feeds)
         pieces = []
         for start in range(0, batch, self._max_batch):
-            cut = slice(start, start + self._max_batch)
-            piece = {name: a[cut] if name in self._varies else a for name, a in feeds.items()}
-            pieces.append(self._launch(piece))
-        return {o.name: np.concatenate([piece[o.name] for piece in pieces]) for o in self._outputs}
+            pieces.append(self._launch(self._cut(feeds, start)))
+        return {
+            o.name: np.concatenate([piece[o.name] for piece in pieces], axis=o.batch_axis or 0)
+            for o in self._outputs
+        }
 
     def close(self) -> None:
         """Give back the engine and its memory."""
@@ -191,6 +194,16 @@ class TensorRTEngine:
         for buffer in self._buffers.values():
             buffer.close()
         self._stream.close()
+
+    def _cut(self, feeds: Mapping[str, Array], start: int) -> dict[str, Array]:
+        """The part of a large batch that one launch takes, from `start` on."""
+        cut = slice(start, start + self._max_batch)
+        return {
+            name: np.ascontiguousarray(array[(slice(None),) * self._varies[name] + (cut,)])
+            if name in self._varies
+            else array
+            for name, array in feeds.items()
+        }
 
     def _launch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         self._set_shapes({name: array.shape for name, array in feeds.items()})

@@ -1,7 +1,7 @@
 """From windows that are due to scores: the one place of the pipeline that calls the engine.
 
     requests ──► whole windows, batched ──────────────────────────► scores
-             └─► one at a time, with the states of its stream ──► scores, or None: broken
+             └─► with the states of their streams, batched ─► scores, or None: broken
 
 A request is a window and the memory of the stream that it is of. Requests come in lists, so
 that windows of several streams can share a call.
@@ -17,7 +17,7 @@ import numpy as np
 
 from edgevid.protocols import Engine
 from edgevid.spec import StateSpec
-from edgevid.states import States
+from edgevid.states import States, can_batch, gather, scatter
 from edgevid.types import Array, Clip, Float32Array
 
 
@@ -99,11 +99,15 @@ class WholeWindows:
 
 
 class StatefulWindows:
-    """Feeds each window with the states of its stream, and keeps what comes back."""
+    """Feeds windows with the states of their streams, and lets each keep what comes back.
+
+    Several streams share a call where every state has a batch axis.
+    """
 
     def __init__(self, engine: Engine, states: Sequence[StateSpec]) -> None:
         self._engine = engine
         self._states = tuple(states)
+        self._may_share = can_batch(states)
         carried = {s.output for s in self._states}
         self._output = next(o.name for o in engine.outputs if o.name not in carried)
 
@@ -111,15 +115,17 @@ class StatefulWindows:
         return Memory(States(self._states))
 
     def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
-        return [self._call(request) for request in requests]
+        if not self._may_share:
+            return [scores for r in requests for scores in self._call([r])]
+        return self._call(requests) if requests else []
 
-    def _call(self, request: Request) -> Float32Array | None:
-        feeds = {name: batched([array]) for name, array in request.clip.arrays.items()}
-        outputs = self._engine.infer({**feeds, **request.memory.states.feeds})
-        if not request.memory.states.take(outputs):
-            return None
-        scores: Float32Array = outputs[self._output][0]
-        return scores
+    def _call(self, requests: Sequence[Request]) -> list[Float32Array | None]:
+        streams = [r.memory.states for r in requests]
+        names = requests[0].clip.arrays
+        feeds = {name: batched([r.clip.arrays[name] for r in requests]) for name in names}
+        outputs = self._engine.infer({**feeds, **gather(streams)})
+        kept = scatter(outputs, streams)
+        return [row if ok else None for row, ok in zip(outputs[self._output], kept, strict=True)]
 
 
 def batched(arrays: Sequence[Array]) -> Array:

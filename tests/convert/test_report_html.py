@@ -21,10 +21,10 @@ from made_reports import (
 
 import edgevid.demo
 from edgevid.convert import convert
-from edgevid.convert.markup import clean, tag, to_html
 from edgevid.convert.quantize.report import Answers
 from edgevid.convert.report import Report
 from edgevid.convert.report_html import render
+from edgevid.pages.markup import clean, tag, to_html
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgevid.engines.feeds import check_feeds
 from edgevid.engines.scripted import ScriptedEngine
 from edgevid.pipeline.executor import Request, new_executor
 from edgevid.spec import StateSpec
@@ -58,6 +59,48 @@ class CountingEngine:
     def infer(self, feeds):
         count = feeds["count_in"] + 1 if feeds["clip"].any() else np.full(1, np.nan, np.float32)
         return {"count_out": count, "scores": count[np.newaxis]}
+
+
+class BatchedCountingEngine:
+    """The same for several streams in one call, whose counts stand along the second axis."""
+
+    outputs = (
+        TensorInfo("count_out", (2, None), "float32"),
+        TensorInfo("scores", (None, 1), "float32"),
+    )
+    inputs = (
+        TensorInfo("clip", (None, 3, 4, 5, 3), "uint8"),
+        TensorInfo("count_in", (2, None), "float32"),
+    )
+
+    def __init__(self):
+        self.batches = []
+
+    def infer(self, feeds):
+        self.batches.append(check_feeds(self.inputs, feeds))
+        black = ~feeds["clip"].any(axis=(1, 2, 3, 4))
+        count = np.where(black, np.float32(np.nan), feeds["count_in"] + 1)
+        return {"count_out": count, "scores": count[:1].T}
+
+
+def test_streams_share_a_call_and_keep_their_states_apart():
+    state = StateSpec(
+        input="count_in", output="count_out", shape=(2, 1), dtype="float32", batch_axis=1
+    )
+    engine = BatchedCountingEngine()
+    executor = new_executor(engine, [state])
+    one, two, three = (executor.new_memory() for _ in range(3))
+
+    def run(*requests):
+        rows = executor.run([Request(window(value), memory) for value, memory in requests])
+        return [None if row is None else float(row[0]) for row in rows]
+
+    assert run((1, one), (1, two)) == [1, 1]
+    assert run((1, two)) == [2]
+    assert run((1, three), (0, two), (1, one)) == [1, None, 2]
+    assert run((1, one), (1, two), (1, three)) == [3, 1, 2]
+    assert run() == []
+    assert engine.batches == [2, 1, 3, 3]
 
 
 def test_each_request_has_the_states_of_its_own_stream():

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from edgevid.clips import WindowBuilder, segment_indices, uniform_indices
 from edgevid.convert.quantize import spool as spool_module
-from edgevid.convert.quantize.clip_list import ListedClip, list_clips
 from edgevid.convert.quantize.clipset import ClipSet, draw
 from edgevid.convert.quantize.drawing import Entry
 from edgevid.convert.quantize.spool import Spool
@@ -37,6 +36,7 @@ from edgevid.errors import OutputError, SourceError, SourceNotFoundError, SpecEr
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
 from edgevid.pipeline.queues import Inbox
 from edgevid.sources import open_source
+from edgevid.sources.clip_list import ListedClip, list_clips
 from edgevid.sources.synthetic import SyntheticSource
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import Clip, SampledFrame, SourceInfo

@@ -21,7 +21,6 @@ from edgevid.convert.quantize.metrics import (
     compare_scores,
     cosine_similarity,
     sqnr_db,
-    wilson_interval,
     with_logits,
 )
 from edgevid.convert.session import Session
@@ -35,32 +34,6 @@ def rows(*values: list[float]) -> np.ndarray:
 def softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        # Mirrored.
-        (20, 20, 0.8389, 1.0),
-        (28, 29, 0.8282, 0.9939),
-    ],
-)
-def test_wilson_interval_is_the_published_one(
-    successes: int, trials: int, low: float, high: float
-) -> None:
-    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
-
-
-@given(st.integers(1, 500), st.data())
-def test_wilson_interval_holds_the_share(trials: int, data: st.DataObject) -> None:
-    successes = data.draw(st.integers(0, trials))
-    low, high = wilson_interval(successes, trials)
-    assert 0 <= low <= successes / trials <= high <= 1
 
 
 def test_sqnr_of_a_tenth_of_noise_is_20_db() -> None:

@@ -1,11 +1,37 @@
-"""The pieces that a report's page is made of."""
+"""The pieces that a page is made of, and the page.
+
+A page stands alone: style and charts are inside, there is no script, and its content security
+policy forbids whatever would come from elsewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
-from edgevid.convert.markup import Child, tag
+from edgevid.pages.markup import Child, tag, to_html
+from edgevid.pages.style import STYLE
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def page(title: str, *children: Child) -> str:
+    """A whole HTML document under its heading."""
+    return to_html(
+        tag(
+            "html",
+            tag(
+                "head",
+                tag("meta", charset="utf-8"),
+                tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+                tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+                tag("title", f"{title} – edgevid"),
+                tag("style", STYLE),
+            ),
+            tag("body", tag("main", tag("h1", title), *children)),
+            lang="en",
+        )
+    )
 
 
 def percent(share: float | None) -> str:

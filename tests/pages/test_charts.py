@@ -6,18 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgevid.convert.charts import (
-    Axis,
-    Bar,
-    Point,
-    bars,
-    heat_map,
-    histogram,
-    scatter,
-    shorten,
-    ticks,
-    without_folder,
-)
+from edgevid.pages.charts import Bar, Point, bars, heat_map, histogram, scatter, without_folder
+from edgevid.pages.drawing import Axis, shorten, ticks
 
 
 def heights(chart):

@@ -1,4 +1,4 @@
-"""The style sheet of `report.html`: light and dark, narrow and wide, screen and paper."""
+"""The style sheet of every page: light and dark, narrow and wide, screen and paper."""
 
 from __future__ import annotations
 

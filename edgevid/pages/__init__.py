@@ -1,0 +1,1 @@
+"""Self-contained HTML pages with charts: what reports are made of."""
