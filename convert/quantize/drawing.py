@@ -7,19 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgevid.clips.timeline import Timeline, padded, starts, window
 from edgevid.convert.quantize.spool import Spool
-from edgevid.convert.quantize.video_reader import VideoReader
-from edgevid.convert.quantize.window_plan import (
-    Timeline,
-    choose,
-    fair_shares,
-    padded,
-    starts,
-    window,
-)
+from edgevid.convert.quantize.window_plan import choose, fair_shares
 from edgevid.errors import SourceError
 from edgevid.sources.clip_list import ListedClip
 from edgevid.spec import ClipSpec, InputSpec
+from edgevid.video_reader import VideoReader
 
 Progress = Callable[[int, int], None]
 """Called with the clips drawn so far, and with how many were asked for."""

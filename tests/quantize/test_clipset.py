@@ -19,19 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevid.clips import WindowBuilder, segment_indices, uniform_indices
+from edgevid.clips.timeline import WHOLE, Timeline, padded, starts, window
 from edgevid.convert.quantize import spool as spool_module
 from edgevid.convert.quantize.clipset import ClipSet, draw
 from edgevid.convert.quantize.drawing import Entry
 from edgevid.convert.quantize.spool import Spool
-from edgevid.convert.quantize.window_plan import (
-    WHOLE,
-    Timeline,
-    choose,
-    fair_shares,
-    padded,
-    starts,
-    window,
-)
+from edgevid.convert.quantize.window_plan import choose, fair_shares
 from edgevid.errors import OutputError, SourceError, SourceNotFoundError, SpecError
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
 from edgevid.pipeline.queues import Inbox

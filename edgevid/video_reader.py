@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from edgevid.clips import IntervalSampler, NthFrameSampler, Pick, Sampler
-from edgevid.convert.quantize.window_plan import Timeline
+from edgevid.clips.timeline import Timeline
 from edgevid.errors import SourceError
 from edgevid.protocols import FrameSource
 from edgevid.samples import SampleMaker
@@ -148,7 +148,7 @@ def _open(listed: ListedClip) -> FrameSource:
 
 
 def _sampler(clip: ClipSpec, info: SourceInfo) -> Sampler:
-    """The sampler that numbers this source's samples; see `window_plan`."""
+    """The sampler that numbers this source's samples; see `clips.timeline`."""
     if clip.sampling != "interval":
         return NthFrameSampler(1)
     if clip.period_s is None:
