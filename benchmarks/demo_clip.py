@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgevid.manifest import write_atomic
+from edgevid.files import write_atomic
 from edgevid.sources.moving_shapes import Pose, Scene
 from edgevid.types import UInt8Array
 

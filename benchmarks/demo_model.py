@@ -19,7 +19,7 @@ import numpy as np
 from edgevid.benchmarks.demo_clip import write_clip
 from edgevid.benchmarks.demo_data import demo_spec, held_out_clips, to_model, training_clips
 from edgevid.errors import MissingDependencyError
-from edgevid.manifest import write_atomic
+from edgevid.files import write_atomic
 from edgevid.spec import Spec
 from edgevid.types import Array, UInt8Array
 

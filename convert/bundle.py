@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.errors import OutputError
-from edgevid.manifest import MANIFEST_NAME, Artifact, ArtifactKind, sha256_file
+from edgevid.files import sha256_file
+from edgevid.manifest import MANIFEST_NAME, Artifact, ArtifactKind
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -11,7 +11,7 @@ from edgevid.convert.journal import Journal
 from edgevid.convert.session import Session
 from edgevid.convert.stored_weights import unfold_stored_weights
 from edgevid.errors import ModelError
-from edgevid.manifest import sha256_file
+from edgevid.files import sha256_file
 from edgevid.types import TensorInfo
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from edgevid.convert.journal import Journal
 from edgevid.convert.spec_file import UserSpec
 from edgevid.convert.torch_export import export_torch, is_torch_source
 from edgevid.errors import SpecError
-from edgevid.manifest import sha256_file
+from edgevid.files import sha256_file
 
 
 @dataclass(frozen=True)

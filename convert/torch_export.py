@@ -25,7 +25,7 @@ from edgevid.convert.torch_factory import build, is_factory
 from edgevid.convert.torch_files import SUFFIXES, read_file
 from edgevid.convert.torch_model import TorchModel, quiet, reason, require_torch, with_example
 from edgevid.errors import ConversionError, ModelError, ParityError
-from edgevid.manifest import write_atomic
+from edgevid.files import write_atomic
 from edgevid.types import Array
 
 if TYPE_CHECKING:

@@ -9,20 +9,16 @@ docs/manifest.schema.json.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from edgevid.errors import BundleError, IntegrityError, ManifestError, OutputError
+from edgevid.files import locked, remove_leftovers, sha256_file, write_atomic
 from edgevid.spec import (
     ClipSpec,
     InputSpec,
@@ -39,10 +35,6 @@ MANIFEST_NAME = "manifest.json"
 
 Precision = Literal["fp32", "fp16", "int8", "mixed"]
 ArtifactKind = Literal["model", "reference", "labels", "plan", "report"]
-
-_TEMPORARY = ".tmp-"
-_LOCK_NAME = ".lock"
-_LOCK_WAIT_S = 60.0
 
 
 class ModelInfo(Strict):
@@ -315,95 +307,3 @@ def verify(folder: Path, artifact: Artifact) -> Path:
             hint,
         )
     return path
-
-
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: temporary name in the same folder, then rename.
-
-    Raises:
-        OutputError: It cannot be written (permission, full disk).
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_TEMPORARY, delete=False) as file:
-            temporary = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # NamedTemporaryFile makes files private; a bundle is as readable as its folder.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(folder: Path, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
-    """Keep other writers out of a folder, in this process and in others.
-
-    The lock is the kernel's (flock on the file `.lock`, which stays): it ends with its
-    holder, however that ends, so a lock that is left over never blocks.
-
-    Args:
-        folder: Made where it is missing.
-        wait_s: How long to wait for another writer, in seconds.
-
-    Raises:
-        OutputError: The folder cannot be written, or another writer does not come to an end.
-    """
-    until = time.monotonic() + wait_s
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / _LOCK_NAME).open("ab")
-    except OSError as exc:
-        raise OutputError(f"cannot write to {folder}: {exc.strerror or exc}") from None
-    with file:
-        while not _try_lock(file.fileno(), folder):
-            if time.monotonic() >= until:
-                raise OutputError(
-                    f"another process has been writing to {folder} for {wait_s:g} s",
-                    f"End it: it holds {folder / _LOCK_NAME} open",
-                )
-            time.sleep(0.02)
-        try:
-            yield
-        finally:
-            # Said, not left to the closing: a child forked meanwhile shares the open file.
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def _try_lock(handle: int, folder: Path) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as exc:
-        raise OutputError(f"cannot lock {folder}: {exc.strerror or exc}") from None
-    return True
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed left in a folder; the caller holds its lock.
-
-    Raises:
-        OutputError: It cannot be removed.
-    """
-    for path in folder.glob(_TEMPORARY + "?" * 8):
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as exc:
-            raise OutputError(f"cannot remove {path}: {exc.strerror or exc}") from None

@@ -15,15 +15,8 @@ from pydantic import ValidationError
 
 import edgevid.manifest as manifest_module
 from edgevid.errors import BundleError, IntegrityError, ManifestError, OutputError
-from edgevid.manifest import (
-    Artifact,
-    Bundle,
-    dump,
-    read_labels,
-    sha256_file,
-    verify,
-    write_atomic,
-)
+from edgevid.files import sha256_file, write_atomic
+from edgevid.manifest import Artifact, Bundle, dump, read_labels, verify
 
 
 def test_a_bundle_loads_what_was_written(handmade_bundle):

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from edgevid.manifest import write_atomic
+from edgevid.files import write_atomic
 
 json_option = click.option(
     "--json",

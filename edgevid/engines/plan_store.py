@@ -14,7 +14,8 @@ from edgevid.engines.plans import PlanKey
 from edgevid.engines.tensorrt_build import BuiltPlan
 from edgevid.engines.user_cache import user_cache
 from edgevid.errors import BundleError, EngineError, OutputError
-from edgevid.manifest import Bundle, locked, remove_leftovers, write_atomic
+from edgevid.files import locked, remove_leftovers, write_atomic
+from edgevid.manifest import Bundle
 
 
 def find_plans(bundle: Bundle, want: PlanKey) -> Iterator[BuiltPlan]:

@@ -22,7 +22,7 @@ from edgevid.engines.refusals import parse_graph
 from edgevid.engines.tensorrt_module import error_log, load_tensorrt
 from edgevid.engines.timing_cache import TimingCache
 from edgevid.errors import BuildError
-from edgevid.manifest import sha256_file
+from edgevid.files import sha256_file
 
 if TYPE_CHECKING:
     import tensorrt

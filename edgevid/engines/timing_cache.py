@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgevid.engines.user_cache import user_cache
 from edgevid.errors import OutputError
-from edgevid.manifest import locked, remove_leftovers, write_atomic
+from edgevid.files import locked, remove_leftovers, write_atomic
 
 if TYPE_CHECKING:
     import tensorrt

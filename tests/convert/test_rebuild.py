@@ -28,7 +28,8 @@ from edgevid.errors import (
     OutputError,
     SpecError,
 )
-from edgevid.manifest import Artifact, Bundle, dump, sha256_file
+from edgevid.files import sha256_file
+from edgevid.manifest import Artifact, Bundle, dump
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="pip install 'edgevid[tensorrt-rtx]'")
 

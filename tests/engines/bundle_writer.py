@@ -19,7 +19,8 @@ import sys
 import time
 from pathlib import Path
 
-from edgevid.manifest import Bundle, locked
+from edgevid.files import locked
+from edgevid.manifest import Bundle
 
 # File operations that Python reports before it does them (sys.addaudithook).
 OPERATIONS = {"open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "fcntl.flock"}

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgevid._version import __version__
 from edgevid.engines.plan_summary import plan_constants
-from edgevid.manifest import Artifact, Bundle, Manifest, ModelInfo, dump, sha256_file
+from edgevid.files import sha256_file
+from edgevid.manifest import Artifact, Bundle, Manifest, ModelInfo, dump
 from edgevid.spec import InputSpec, OutputSpec
 
 GraphMaker = Callable[..., Path]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from edgevid.errors import OutputError
-from edgevid.manifest import Bundle, dump, locked, sha256_file
+from edgevid.files import locked, sha256_file
+from edgevid.manifest import Bundle, dump
 
 WRITER = Path(__file__).parent / "bundle_writer.py"
 
