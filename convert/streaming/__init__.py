@@ -1,0 +1,1 @@
+"""Clip models that need not compute a frame twice: found, split and proven."""
