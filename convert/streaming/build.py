@@ -41,7 +41,7 @@ def backbone_of(model: ModelProto, analysis: Analysis, probe: Probe, cut: Cut) -
     new = Nodes(model)
     target = cut.tensors[0]
     for node in ancestors(model, [target]):
-        new.add(_with_one_frame(node, analysis, probe, new))
+        new.add(with_one_frame(node, analysis, probe, new))
     new.nodes = _unfolded_once(new, frames.name, size)
     new.rows(target, cut.layouts[0], cut.shape)
     kind = probe.types[target]
@@ -82,7 +82,7 @@ def _part(node: NodeProto) -> slice:
     return slice(said.get("start"), said.get("end"))
 
 
-def _with_one_frame(
+def with_one_frame(
     node: NodeProto, analysis: Analysis, probe: Probe, new: Nodes
 ) -> list[NodeProto]:
     """What stands for `node` where T is 1."""
