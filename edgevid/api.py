@@ -21,6 +21,7 @@ from edgevid.pipeline import CaptureJob, NamedSource, SamplingOptions, Stream
 from edgevid.protocols import Engine, FrameSource
 from edgevid.smoothing import parse_smoother
 from edgevid.sources import expand, open_source
+from edgevid.sources.reconnecting import RetryPolicy
 
 Source = Union[str, int, "os.PathLike[str]", FrameSource]
 
@@ -47,6 +48,8 @@ def stream(
     fast_resize: bool = False,
     frames: bool = False,
     video_stream: int | None = None,
+    real_time: bool = False,
+    retry: RetryPolicy | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Stream:
     """Predictions of a bundle on one source or several, as they come.
@@ -65,6 +68,8 @@ def stream(
         fast_resize: See `edgevid.preprocess.Resizer`.
         frames: Give every frame through `Stream.results` as well, for display.
         video_stream: Index of the video stream in files that hold several.
+        real_time: Play files at their own rate, as a camera would, and drop what is too late.
+        retry: How a live source that was lost is tried again; None: its loss is its end.
         notify: Told, in one sentence each, what was chosen and why.
 
     Returns:
@@ -84,12 +89,14 @@ def stream(
         duration_s=duration_s,
         fast_resize=fast_resize,
         want_frames=frames,
+        real_time=real_time,
+        retry=retry,
     )
     new_smoother = parse_smoother(smooth)
     lanes: list[list[NamedSource]] = []
     try:
         for one in _as_list(source):
-            lanes.append(_lane(one, video_stream))
+            lanes.append(_lane(one, video_stream, retry))
         _check_distinct(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, notify=notify)
@@ -120,15 +127,18 @@ def _as_list(source: Source | Sequence[Source]) -> list[Source]:
     return list(source)
 
 
-def _lane(source: Source, video_stream: int | None) -> list[NamedSource]:
+def _lane(source: Source, video_stream: int | None, retry: RetryPolicy | None) -> list[NamedSource]:
     """The sources of one lane; a single one is opened at once, so that its error is too."""
     if isinstance(source, FrameSource):
         name = source.source_id
-        return [NamedSource(name, lambda: open_source(name, stream=video_stream), source)]
+        return [NamedSource(name, lambda: open_source(name, stream=video_stream), source, False)]
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
     uris = [source] if isinstance(source, int) else expand(source)
-    lane = [NamedSource(str(uri), partial(open_source, uri, stream=video_stream)) for uri in uris]
+    opening = partial(open_source, stream=video_stream)
+    if retry is not None:
+        opening = partial(opening, read_timeout_s=retry.stall_after_s)
+    lane = [NamedSource(str(uri), partial(opening, uri)) for uri in uris]
     if len(lane) == 1:
         lane[0].opened = lane[0].reopen()
     return lane

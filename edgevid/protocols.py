@@ -10,6 +10,7 @@ from edgevid.types import (
     Float32Array,
     Frame,
     FrameTime,
+    Outage,
     Prediction,
     SourceInfo,
     SourceStats,
@@ -111,6 +112,13 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class OutageSink(Protocol):
+    """A sink that is also told when a live source is lost, and when it is back."""
+
+    def write_outage(self, outage: Outage) -> None: ...
 
 
 @runtime_checkable

@@ -28,12 +28,14 @@ class FrameTime:
             estimated from the frame rate for live sources; for the last frame of a file,
             its own end.
         received_ns: `time.monotonic_ns()` at which the frame reached this process.
+        restart: True on the first frame after the source was away: it continues nothing.
     """
 
     index: int
     pts_s: float
     next_pts_s: float
     received_ns: int = 0
+    restart: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,25 @@ class SourceStats:
     frames_lost: int = 0
     pts_repaired: int = 0
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A live source was lost, or is back.
+
+    Attributes:
+        source_id: Name of the source.
+        at_s: Presentation time of its last frame before, in seconds.
+        reason: Why it was lost.
+        attempts: How often it was tried again so far.
+        lasted_s: Seconds from its last frame to the first one after; None: it is still away.
+    """
+
+    source_id: str
+    at_s: float
+    reason: str
+    attempts: int = 0
+    lasted_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import click
 
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
-from edgevid.errors import EdgevidError, SourceError
+from edgevid.errors import EdgevidError, SourceError, SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgevid.manifest import Bundle
     from edgevid.pipeline import Stream, Summary
     from edgevid.protocols import Sink
+    from edgevid.sources.reconnecting import RetryPolicy
 
 EXIT_INTERRUPTED = 130
 
@@ -58,6 +59,22 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--duration", "duration_s", type=float, metavar="S",
     help="Stop each source at this time of its own clock.",
+)  # fmt: skip
+@click.option(
+    "--pace", type=click.Choice(["fast", "realtime"]), default="fast", show_default=True,
+    help="realtime plays files at their own rate, as a camera would, and drops what is too late.",
+)  # fmt: skip
+@click.option(
+    "--reconnect/--no-reconnect", default=True, show_default=True,
+    help="Try cameras and streams that were lost again.",
+)  # fmt: skip
+@click.option(
+    "--give-up-after", "give_up_after_s", type=float, metavar="S",
+    help="Seconds without a lost source after which its loss is an error.  [never]",
+)  # fmt: skip
+@click.option(
+    "--stall-after", "stall_after_s", type=float, default=4.0, show_default=True, metavar="S",
+    help="Seconds of silence after which a network stream counts as lost.",
 )  # fmt: skip
 @click.option("--summary", "summary_file", metavar="FILE|-", help="Write the figures as JSON.")
 @click.option("--spec", type=click.Path(path_type=Path), help="For a MODEL.onnx: its spec.toml.")
@@ -132,6 +149,8 @@ def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> t
         fast_resize=options["fast_resize"],
         frames=bool(options["video"] or options["show"]),
         video_stream=options["video_stream"],
+        real_time=options["pace"] == "realtime",
+        retry=_retry(options),
         notify=(lambda _: None) if options["quiet"] else notice,
     )
     # Sinks are opened last: a wrong option or source must not have touched their files.
@@ -140,10 +159,25 @@ def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> t
     return running.summary, interrupted
 
 
+def _retry(options: dict[str, Any]) -> RetryPolicy | None:
+    from edgevid.sources.reconnecting import RetryPolicy
+
+    for name in ("give_up_after_s", "stall_after_s"):
+        value = options[name]
+        if value is not None and not value > 0:
+            flag = "--" + name.removesuffix("_s").replace("_", "-")
+            raise SpecError(f"{flag} {value} must be above 0 seconds")
+    if not options["reconnect"]:
+        return None
+    return RetryPolicy(
+        give_up_after_s=options["give_up_after_s"], stall_after_s=options["stall_after_s"]
+    )
+
+
 def _play(running: Stream, sinks: list[Sink]) -> bool:
     """Feed the sinks until the end; True where Ctrl-C ended it."""
-    from edgevid.protocols import FrameSink
-    from edgevid.types import Frame, Prediction
+    from edgevid.protocols import FrameSink, OutageSink
+    from edgevid.types import Frame, Outage, Prediction
 
     frame_sinks = [s for s in sinks if isinstance(s, FrameSink)]
     try:
@@ -151,6 +185,9 @@ def _play(running: Stream, sinks: list[Sink]) -> bool:
             if isinstance(result, Prediction):
                 for sink in sinks:
                     sink.write(result)
+            elif isinstance(result, Outage):
+                for outage_sink in (s for s in sinks if isinstance(s, OutageSink)):
+                    outage_sink.write_outage(result)
             elif isinstance(result, Frame):
                 for frame_sink in frame_sinks:
                     frame_sink.write_frame(result)

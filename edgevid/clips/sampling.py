@@ -74,9 +74,10 @@ class Sampler(Protocol):
 class IntervalSampler:
     """A tick every `period_s`, starting at the first frame; nearest frame to each.
 
-    A jump backwards, or a hole longer than `max_hole_s`, starts a new grid at the frame
-    after it. Within a shorter hole, ticks farther from their frame than the tolerance (one
-    period, or one frame of the source if that is longer) are marked as gaps.
+    A jump backwards, a hole longer than `max_hole_s`, or a source that was away and is back,
+    starts a new grid at the frame after it. Within a shorter hole, ticks farther from their
+    frame than the tolerance (one period, or one frame of the source if that is longer) are
+    marked as gaps.
 
     Args:
         period_s: Seconds between ticks.
@@ -94,7 +95,7 @@ class IntervalSampler:
 
     def pick(self, time: FrameTime) -> Pick:
         step = time.pts_s - self._last_pts
-        restart = self._origin is not None and (step <= 0 or step > self._max_hole)
+        restart = self._origin is not None and (time.restart or step <= 0 or step > self._max_hole)
         if self._origin is None or restart:
             self._origin, self._next_tick = time.pts_s, 0
         self._last_pts = time.pts_s
@@ -113,7 +114,8 @@ class IntervalSampler:
 
 
 class NthFrameSampler:
-    """Every n-th frame of the source as it comes, whatever its rate.
+    """Every n-th frame of the source as it comes, whatever its rate; counted anew from the
+    first frame after the source was away.
 
     Args:
         every: n, at least 1.
@@ -121,11 +123,14 @@ class NthFrameSampler:
 
     def __init__(self, every: int) -> None:
         self._every = every
+        self._first = 0
 
     def pick(self, time: FrameTime) -> Pick:
-        if time.index % self._every:
+        if time.restart:
+            self._first = time.index
+        if (time.index - self._first) % self._every:
             return SKIP
-        return Pick((time.pts_s,), (False,))
+        return Pick((time.pts_s,), (False,), time.restart)
 
 
 class FrameIndexSampler:

@@ -15,6 +15,8 @@ from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
 from edgevid.pipeline.queues import Closed, Inbox
 from edgevid.protocols import FrameSource
 from edgevid.samples import SampleMaker
+from edgevid.sources.paced import PacedSource
+from edgevid.sources.reconnecting import ReconnectingSource, RetryPolicy
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
 
@@ -27,11 +29,13 @@ class NamedSource:
         name: What it is called until it is open.
         reopen: Opens it, also a second time to read it again.
         opened: Open already; used the first time.
+        can_return: `reopen` also works after the source was lost.
     """
 
     name: str
     reopen: Callable[[], FrameSource]
     opened: FrameSource | None = None
+    can_return: bool = True
 
     def open(self) -> FrameSource:
         """The source, at its beginning."""
@@ -50,6 +54,8 @@ class CaptureJob:
         duration_s: Stop each source at this time of its own clock; None: at its end.
         fast_resize: See `Resizer`.
         want_frames: Pass every frame on as well, for display.
+        real_time: Play files at their own rate, as a camera would, and drop what is too late.
+        retry: How a live source that was lost is tried again; None: its loss is its end.
     """
 
     clip: ClipSpec
@@ -58,6 +64,8 @@ class CaptureJob:
     duration_s: float | None = None
     fast_resize: bool = False
     want_frames: bool = False
+    real_time: bool = False
+    retry: RetryPolicy | None = None
 
 
 class CaptureThread(threading.Thread):
@@ -79,10 +87,17 @@ class CaptureThread(threading.Thread):
         self._inbox = inbox
         self.ended: list[SourceEnded] = []
         self.crash: BaseException | None = None
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Wake the thread where it waits for its source, so that it can end."""
+        self._stopping.set()
 
     def run(self) -> None:
         try:
             for source in self._sources:
+                if self._stopping.is_set():
+                    break
                 self._play(source)
         except Closed:
             pass
@@ -93,7 +108,7 @@ class CaptureThread(threading.Thread):
 
     def _play(self, named: NamedSource) -> None:
         try:
-            reader = _Reader(named, self._job, self._put)
+            reader = _Reader(named, self._job, self._put, self._stopping)
         except EdgevidError as exc:
             self.ended.append(SourceEnded(named.name, SourceStats(), 0, exc))
             self._put(self.ended[-1])
@@ -117,11 +132,17 @@ class CaptureThread(threading.Thread):
 class _Reader:
     """Reads one source to its end."""
 
-    def __init__(self, named: NamedSource, job: CaptureJob, put: Callable[[Captured], None]):
+    def __init__(
+        self,
+        named: NamedSource,
+        job: CaptureJob,
+        put: Callable[[Captured], None],
+        stop: threading.Event,
+    ) -> None:
         self._open = named.open
         self._job = job
         self._put = put
-        self.source = named.open()
+        self.source = _kept_up(named, job, put, stop)
         self.sampled = 0
 
     def read_all(self) -> None:
@@ -176,6 +197,18 @@ class _Reader:
             # Waiting for a live frame costs nothing: count from its arrival.
             return (time.monotonic_ns() - frame.time.received_ns) / 1e6
         return (captured - started) * 1e3
+
+
+def _kept_up(
+    named: NamedSource, job: CaptureJob, put: Callable[[Captured], None], stop: threading.Event
+) -> FrameSource:
+    """The source; a live one comes back where it is lost, a file keeps time where it shall."""
+    source = named.open()
+    if not source.info.is_live:
+        return PacedSource(source, stop) if job.real_time else source
+    if job.retry is None or not named.can_return:
+        return source
+    return ReconnectingSource(source, named.reopen, job.retry, put, stop)
 
 
 class _Picker:

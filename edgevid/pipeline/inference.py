@@ -16,7 +16,15 @@ from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStart
 from edgevid.pipeline.queues import Inbox, Outbox
 from edgevid.protocols import Engine, Smoother
 from edgevid.spec import StateSpec
-from edgevid.types import Clip, Float32Array, Frame, Prediction, SampledFrame, StageTimings
+from edgevid.types import (
+    Clip,
+    Float32Array,
+    Frame,
+    Outage,
+    Prediction,
+    SampledFrame,
+    StageTimings,
+)
 
 
 @dataclass
@@ -80,7 +88,7 @@ class Inference:
     def _handle(self, number: int, item: Captured) -> None:
         if isinstance(item, SampledFrame):
             self._sampled(number, item)
-        elif isinstance(item, Frame):
+        elif isinstance(item, (Frame, Outage)):
             self._outbox.put(item)
         elif isinstance(item, Clip):
             self._predict(self._lanes[number], item)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgevid.errors import EdgevidError
-from edgevid.types import Clip, Frame, Prediction, SampledFrame, SourceInfo, SourceStats
+from edgevid.types import (
+    Clip,
+    Frame,
+    Outage,
+    Prediction,
+    SampledFrame,
+    SourceInfo,
+    SourceStats,
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,8 @@ class SourceEnded:
     states_broken: int = 0
 
 
-Captured = SourceStarted | SampledFrame | Clip | Frame | SourceEnded
+Captured = SourceStarted | SampledFrame | Clip | Frame | Outage | SourceEnded
 """From a capture thread to the inference thread, in order."""
 
-Result = SourceStarted | Prediction | Frame | SourceEnded
+Result = SourceStarted | Prediction | Frame | Outage | SourceEnded
 """From the inference thread to the caller, in order."""

@@ -73,7 +73,7 @@ class Stream(Iterator[Prediction]):
         self._started = False
         named = [source for lane in lanes for source in lane]
         self._close = weakref.finalize(
-            self, _close, self._inbox, self._outbox, self._threads, engine, named
+            self, _close, self._inbox, self._outbox, self._captures, self._threads, engine, named
         )
 
     def __iter__(self) -> Stream:
@@ -160,10 +160,13 @@ def _infer(
 def _close(
     inbox: Inbox,
     outbox: Outbox[Result],
+    captures: Sequence[CaptureThread],
     threads: Sequence[threading.Thread],
     engine: Engine,
     sources: Sequence[NamedSource],
 ) -> None:
+    for capture in captures:
+        capture.stop()
     inbox.close()
     outbox.close()
     for thread in threads:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgevid.metrics import LatencyHistogram
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
-from edgevid.types import Prediction
+from edgevid.types import Outage, Prediction
 
 _STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
 _MAX_SPANS = 1000
@@ -40,6 +40,8 @@ class SourceSummary:
         clips: Windows answered.
         clips_dropped: Windows of a live source that newer ones replaced.
         clips_with_gap: Windows that miss frames the contract asks for.
+        outages: How often a live source was lost.
+        away_s: Seconds that it was away, the outage at the end not counted.
         timeline: Smoothed labels over time, at most the last 1000 changes.
     """
 
@@ -53,6 +55,8 @@ class SourceSummary:
     clips: int = 0
     clips_dropped: int = 0
     clips_with_gap: int = 0
+    outages: int = 0
+    away_s: float = 0.0
     label_changes: int = 0
     notes: list[str] = field(default_factory=list)
     error: str | None = None
@@ -92,6 +96,8 @@ class Summary:
             self.source_started(result)
         elif isinstance(result, SourceEnded):
             self.source_ended(result)
+        elif isinstance(result, Outage):
+            self.outage(result)
 
     def source_started(self, message: SourceStarted) -> None:
         entry = SourceSummary(
@@ -111,6 +117,14 @@ class Summary:
         entry.add_label(prediction)
         for stage in _STAGES:
             self.stages[stage].add(getattr(prediction.timings, f"{stage}_ms"))
+
+    def outage(self, outage: Outage) -> None:
+        """Count a loss when it begins, its length when it ends."""
+        entry = self._current[outage.source_id]
+        if outage.lasted_s is None:
+            entry.outages += 1
+        else:
+            entry.away_s += outage.lasted_s
 
     def is_open(self, source_id: str) -> bool:
         """True between a source's start and its end."""

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from edgevid.errors import OutputError
 from edgevid.sinks.text import printable, shorten_left
-from edgevid.types import Prediction
+from edgevid.types import Outage, Prediction
 
 REFRESH_S = 0.1
 _RATE_WINDOW = 30
@@ -44,6 +44,7 @@ class ConsoleSink:
     """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self._console = console
         self._view: _Live | _Plain = (
             _Live(console, clock) if console.is_interactive else _Plain(console)
         )
@@ -57,10 +58,26 @@ class ConsoleSink:
         with _output_errors():
             self._view.write(prediction)
 
+    def write_outage(self, outage: Outage) -> None:
+        """Say that a source was lost, or is back.
+
+        Raises:
+            OutputError: The console's file cannot be written.
+        """
+        with _output_errors():
+            self._console.print(Text(_outage_sentence(outage), "yellow"))
+
     def close(self) -> None:
         """Show the last state and give the terminal back."""
         with _output_errors():
             self._view.close()
+
+
+def _outage_sentence(outage: Outage) -> str:
+    source = printable(outage.source_id)
+    if outage.lasted_s is None:
+        return f"{source} was lost at {outage.at_s:.2f} s: {printable(outage.reason)}"
+    return f"{source} is back after {outage.lasted_s:.1f} s"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgevid.errors import OutputError
 from edgevid.sinks.ranking import best
-from edgevid.types import Prediction
+from edgevid.types import Outage, Prediction
 
 SCHEMA: Literal[1] = 1
 TOP = 5
@@ -66,6 +66,22 @@ class PredictionLine(BaseModel):
     timings_ms: TimingsMs
 
 
+class OutageLine(BaseModel):
+    """One line: a live source was lost (`lasted_s` is null), or is back."""
+
+    model_config = ConfigDict(title="edgevid outage")
+
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this format.")
+    type: Literal["outage"] = Field(description="What the line is about.")
+    source: str = Field(description="Name of the source.")
+    at_s: float = Field(description="Time of its last frame before, in seconds.")
+    reason: str = Field(description="Why it was lost.")
+    attempts: int = Field(ge=0, description="How often it was tried again so far.")
+    lasted_s: float | None = Field(
+        description="Seconds from that frame to the first one after; null: it is still away."
+    )
+
+
 class JsonlSink:
     """Writes one JSON object a line, each flushed as it comes.
 
@@ -93,7 +109,13 @@ class JsonlSink:
             OutputError: The disk is full, or the file failed otherwise.
             BrokenPipeError: The reader went away.
         """
-        line = prediction_line(prediction, self._labels)
+        self._write(prediction_line(prediction, self._labels))
+
+    def write_outage(self, outage: Outage) -> None:
+        """Write one line; as `write`."""
+        self._write(outage_line(outage))
+
+    def _write(self, line: str) -> None:
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -135,6 +157,20 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
         gap=prediction.gap,
         padded=prediction.padded,
         timings_ms=TimingsMs(**times),
+    )
+    return json.dumps(line.model_dump(by_alias=True), allow_nan=False)
+
+
+def outage_line(outage: Outage) -> str:
+    """The loss or the return of a source as one line of strict JSON, without the newline."""
+    line = OutageLine(
+        schema=SCHEMA,
+        type="outage",
+        source=outage.source_id,
+        at_s=round(outage.at_s, 6),
+        reason=outage.reason,
+        attempts=outage.attempts,
+        lasted_s=None if outage.lasted_s is None else round(outage.lasted_s, 3),
     )
     return json.dumps(line.model_dump(by_alias=True), allow_nan=False)
 

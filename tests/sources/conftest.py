@@ -29,27 +29,56 @@ def shared_data() -> Path:
     return _SHARED
 
 
+class RtspServer:
+    """A real RTSP server on loopback that can be killed and started again on its port."""
+
+    def __init__(self, clip: Path) -> None:
+        self._clip = clip
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [_SYSTEM_PYTHON, str(Path(__file__).with_name("rtsp_server.py")), str(self._clip)]
+            + ([str(self.port)] if self.port else []),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate(timeout=10)
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def url(self, path: str) -> str:
+        return f"rtsp://127.0.0.1:{self.port}/{path}"
+
+
 @pytest.fixture
-def rtsp_url(tmp_path: Path) -> Iterator[str]:
-    """rtsp:// URL of a real server that plays 30 frames of `picture` at 25 fps."""
+def rtsp_server(tmp_path: Path) -> Iterator[RtspServer]:
+    """A server with /clip (30 frames of `picture` at 25 fps) and /camera (25 fps, endless)."""
     if not Path(_SYSTEM_PYTHON).exists() or _fails([_SYSTEM_PYTHON, "-c", _PROBE]):
         pytest.skip(
             "no RTSP server here; on Debian: apt install python3-gi "
             "gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good"
         )
     clip = make_video(tmp_path / "served.mp4", g="10")
-    server = subprocess.Popen(
-        [_SYSTEM_PYTHON, str(Path(__file__).with_name("rtsp_server.py")), str(clip)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    server = RtspServer(clip)
     try:
-        assert server.stdout is not None
-        yield f"rtsp://127.0.0.1:{int(server.stdout.readline())}/clip"
+        yield server
     finally:
         server.kill()
-        server.communicate(timeout=10)
+
+
+@pytest.fixture
+def rtsp_url(rtsp_server: RtspServer) -> str:
+    """rtsp:// URL that plays 30 frames of `picture` at 25 fps."""
+    return rtsp_server.url("clip")
 
 
 def _fails(command: list[str]) -> bool:

@@ -1,0 +1,213 @@
+"""A live source that comes back: lost, retried with back-off, and carried on as one stream."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from edgevid.errors import SourceError
+from edgevid.protocols import FrameSource, WantFrame, every_frame
+from edgevid.types import Frame, FrameTime, Outage, SourceInfo, SourceStats
+
+_AT_ONCE_S = 1e-3
+"""A wait shorter than this is none."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How a lost source is tried again.
+
+    The n-th wait is `first_s * factor ** (n - 1)`, at most `longest_s`, times a random number
+    from 1 - jitter to 1 + jitter: so that many devices do not knock at one server in step.
+
+    Attributes:
+        first_s, factor, longest_s: In seconds. A server that is back is found within
+            `longest_s`, so the default keeps it short.
+        jitter: Share of the wait, from 0 to below 1.
+        give_up_after_s: Seconds without the source after which its error is final; None: never.
+        stall_after_s: Seconds of silence after which a network source counts as lost.
+    """
+
+    first_s: float = 0.2
+    factor: float = 2.0
+    longest_s: float = 1.0
+    jitter: float = 0.2
+    give_up_after_s: float | None = None
+    stall_after_s: float = 4.0
+
+    def wait_s(self, attempt: int, chance: float) -> float:
+        """Seconds to wait before attempt `attempt` (from 1), for a random `chance` in [0, 1)."""
+        # The exponent is bounded: a camera may be away for weeks.
+        wait_s = min(self.first_s * self.factor ** min(attempt - 1, 64), self.longest_s)
+        return wait_s * (1 + self.jitter * (2 * chance - 1))
+
+
+class ReconnectingSource:
+    """One stream over as many connections as it takes.
+
+    Frame numbers go on, and times go on by the clock on which frames arrive. The first frame
+    after an outage says `restart`: nothing before it may be joined with it. The end of a live
+    stream is an outage too: a camera that reboots closes its connection as if it had finished.
+
+    Args:
+        source: The open source.
+        reopen: Opens it anew.
+        policy: How to retry.
+        notify: Told of each loss, and of each return.
+        stop: When set, waiting ends, and `read` gives None.
+        clock: Seconds, monotonic; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        reopen: Callable[[], FrameSource],
+        policy: RetryPolicy,
+        notify: Callable[[Outage], None],
+        stop: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source: FrameSource | None = source
+        self._source_id = source.source_id
+        self._info = source.info
+        self._reopen = reopen
+        self._policy = policy
+        self._notify = notify
+        self._stop = stop
+        self._clock = clock
+        self._random = random.Random()
+        self._past = SourceStats()
+        self._index_before = 0
+        self._last: FrameTime | None = None
+        self._origin_ns: int | None = None
+        self._shift_s: float | None = 0.0
+        self._outage: Outage | None = None
+        self.outages = 0
+
+    @property
+    def source_id(self) -> str:
+        return self._source_id
+
+    @property
+    def info(self) -> SourceInfo:
+        """Of the connection that is open, or was last."""
+        return self._info
+
+    @property
+    def stats(self) -> SourceStats:
+        now = self._source.stats if self._source else SourceStats()
+        return _sum(self._past, now)
+
+    def read(self, want: WantFrame = every_frame) -> Frame | None:
+        """The next frame that `want` accepts; None once stopped.
+
+        Raises:
+            SourceError: The source was away for longer than the policy allows.
+        """
+        while not self._stop.is_set():
+            if self._source is None and not self._connect():
+                return None
+            assert self._source is not None
+            placed: list[FrameTime] = []
+
+            def want_placed(time: FrameTime, placed: list[FrameTime] = placed) -> bool:
+                placed[:] = [self._place(time)]
+                return want(placed[0])
+
+            try:
+                frame = self._source.read(want_placed)
+            except SourceError as exc:
+                self._lose(exc)
+                continue
+            if frame is not None:
+                return replace(frame, time=placed[0])
+            self._lose(SourceError(f"{self._source_id} ended"))
+        return None
+
+    def close(self) -> None:
+        """Close the connection; `read` then gives None."""
+        self._stop.set()
+        self._disconnect()
+
+    def _place(self, time: FrameTime) -> FrameTime:
+        """The frame's time on the clock of the whole stream; ends an outage."""
+        restart = self._shift_s is None
+        if self._origin_ns is None:
+            self._origin_ns = time.received_ns
+        if self._shift_s is None:
+            arrived_s = (time.received_ns - self._origin_ns) / 1e9
+            earliest_s = self._last.next_pts_s if self._last else 0.0
+            self._shift_s = max(arrived_s, earliest_s) - time.pts_s
+            self._end_outage(time)
+        self._last = replace(
+            time,
+            index=self._index_before + time.index,
+            pts_s=time.pts_s + self._shift_s,
+            next_pts_s=time.next_pts_s + self._shift_s,
+            restart=restart,
+        )
+        return self._last
+
+    def _end_outage(self, time: FrameTime) -> None:
+        if self._outage is None:
+            return
+        before_ns = self._last.received_ns if self._last else time.received_ns
+        lasted_s = (time.received_ns - before_ns) / 1e9
+        self._notify(replace(self._outage, lasted_s=lasted_s))
+        self._outage = None
+
+    def _lose(self, error: SourceError) -> None:
+        self._disconnect()
+        if self._outage is None:
+            self.outages += 1
+            at_s = self._last.pts_s if self._last else 0.0
+            self._outage = Outage(self._source_id, at_s, error.message)
+            self._lost_at = self._clock()
+            self._notify(self._outage)
+
+    def _connect(self) -> bool:
+        """Try until the source is back; False where stopped."""
+        while self._outage is not None and not self._stop.is_set():
+            away_s = self._clock() - self._lost_at
+            limit_s = self._policy.give_up_after_s
+            if limit_s is not None and limit_s - away_s < _AT_ONCE_S:
+                raise SourceError(
+                    f"{self._outage.reason}; {self._outage.attempts} attempts in {away_s:.0f} s "
+                    "did not bring it back",
+                    "Check the device and the network, or wait longer with --give-up-after",
+                )
+            attempt = self._outage.attempts + 1
+            wait_s = self._policy.wait_s(attempt, self._random.random())
+            if limit_s is not None:
+                wait_s = min(wait_s, limit_s - away_s)
+            if self._stop.wait(wait_s):
+                return False
+            self._outage = replace(self._outage, attempts=attempt)
+            try:
+                self._source = self._reopen()
+            except SourceError:
+                continue
+            self._info = self._source.info
+            self._shift_s = None
+            return True
+        return False
+
+    def _disconnect(self) -> None:
+        source, self._source = self._source, None
+        if source is None:
+            return
+        self._past = _sum(self._past, source.stats)
+        self._index_before = self._past.frames_read
+        source.close()
+
+
+def _sum(a: SourceStats, b: SourceStats) -> SourceStats:
+    return SourceStats(
+        frames_read=a.frames_read + b.frames_read,
+        frames_lost=a.frames_lost + b.frames_lost,
+        pts_repaired=a.pts_repaired + b.pts_repaired,
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
+    )
