@@ -18,7 +18,8 @@ from edgevid.convert.answers import choose_output, infer_kind
 from edgevid.convert.batch import has_dynamic_batch, settle_batch
 from edgevid.convert.build_trt import Target, add_plans, check_target
 from edgevid.convert.bundle import Staging, check_out, staged
-from edgevid.convert.frames import Window, collect
+from edgevid.convert.checked import Checked
+from edgevid.convert.frames import collect
 from edgevid.convert.graph import bake, carried_states
 from edgevid.convert.journal import Journal, Listener, Progress, silent, unwatched
 from edgevid.convert.labels import class_labels
@@ -37,6 +38,7 @@ from edgevid.convert.source_model import SourceModel, model_name, source_model
 from edgevid.convert.spec_file import UserSpec, read_spec
 from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.convert.states import infer_states, without_states
+from edgevid.convert.streaming.stateful import make_stateful
 from edgevid.engines.build_options import BuildOptions
 from edgevid.errors import MissingDependencyError, ModelError, ParityError, SpecError
 from edgevid.manifest import (
@@ -49,7 +51,6 @@ from edgevid.manifest import (
     dump,
 )
 from edgevid.spec import OutputSpec, Spec, StateSpec, parse
-from edgevid.types import Array
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -72,22 +73,6 @@ class ConversionResult:
 
     bundle: Path
     report: Report
-
-
-@dataclass(frozen=True)
-class _Checked:
-    """The FP32 graph, which answers like the original, and what it was checked on."""
-
-    graph: ModelProto
-    spec: Spec
-    parity: Parity
-    windows: Sequence[Window]
-    frames_from: str
-    expected: Array
-
-    def compare(self, graph: ModelProto) -> Parity:
-        """Another graph's scores against the original's."""
-        return compare(Session(graph), self.expected, self.windows, self.frames_from)
 
 
 @dataclass(frozen=True)
@@ -116,6 +101,7 @@ def convert(
     build: BuildOptions | None = None,
     frames: Sequence[Path] = (),
     example_shape: Sequence[int] | None = None,
+    stateful: bool = False,
     reference: bool = True,
     force: bool = False,
     command: str = "edgevid.convert.convert(...)",
@@ -140,6 +126,8 @@ def convert(
         build: How TensorRT builds.
         frames: More videos to compare the graphs on, beside the clip that ships with edgevid.
         example_shape: PyTorch: of the input, batch first, where spec and file do not say.
+        stateful: Make a model over windows one that takes frame by frame and remembers; its
+            answers differ from the windows' once it remembers more than they hold.
         reference: Keep the FP32 graph beside another one, for later checks.
         force: Replace an existing bundle.
         command: How this was called, for the report.
@@ -170,6 +158,8 @@ def convert(
         original = load(source.onnx, journal)
         quantised = _check_existing(original, asked, target, journal)
         checked = _convert_graph(original, user, frames, not quantised, journal)
+        if stateful:
+            checked = make_stateful(checked, frames, journal)
         final = _settle(checked, "as it is" if quantised else asked, quantize, journal)
         with staged(out, force) as staging:
             file = staging.add_model("model.onnx", final.graph, "model")
@@ -185,7 +175,7 @@ def convert(
                 environment=_environment(),
             )
             report = _report(source, original, final, file, plans, run, journal)
-            _finish(staging, source, checked.spec, final, report)
+            _finish(staging, source, checked, final, report)
     return ConversionResult(out, report)
 
 
@@ -233,7 +223,7 @@ def _convert_graph(
     frames: Sequence[Path],
     may_simplify: bool,
     journal: Journal,
-) -> _Checked:
+) -> Checked:
     states = infer_states(original, user)
     original = without_states(original, states)
     check_inputs(original)
@@ -256,7 +246,7 @@ def _convert_graph(
     expected = activate(raw, output.kind)
     parity = compare(Session(graph), expected, windows, frames_from)
     require_parity(parity, "fp32")
-    return _Checked(graph, spec, parity, windows, frames_from, expected)
+    return Checked(graph, spec, parity, windows, frames_from, expected)
 
 
 def _contract(
@@ -273,7 +263,7 @@ def _contract(
 
 
 def _settle(
-    checked: _Checked,
+    checked: Checked,
     asked: Asked | Literal["as it is"],
     quantize: QuantizeSettings | None,
     journal: Journal,
@@ -336,9 +326,10 @@ def _report(
 
 
 def _finish(
-    staging: Staging, source: SourceModel, spec: Spec, final: _Final, report: Report
+    staging: Staging, source: SourceModel, checked: Checked, final: _Final, report: Report
 ) -> None:
     """Write labels and reports, and last the manifest, which lists every file."""
+    spec = checked.spec
     staging.add("labels.txt", ("\n".join(spec.labels) + "\n").encode(), "labels")
     staging.add("report.json", (report.model_dump_json(indent=2) + "\n").encode(), "report")
     page = render(report, report.run, report.quantisation)
@@ -350,6 +341,7 @@ def _finish(
         inputs=spec.inputs,
         outputs=spec.outputs,
         states=spec.states,
+        stepped=checked.stepped,
         precision=report.precision,
         assumptions=report.assumptions,
         parity=report.parity,

@@ -84,6 +84,19 @@ class Quantised(Strict):
     verdict: str = Field(description="Why this precision was kept.")
 
 
+class Stepped(Strict):
+    """How a model that takes frame by frame was made of one over windows, and what that changes."""
+
+    num_frames: int = Field(ge=2, description="Frames of the original's windows (T).")
+    carried_by: dict[str, int] = Field(description="Layers that remember, by kind.")
+    max_abs_diff: float = Field(
+        ge=0, description="Of scores after exactly T frames from a start, with the window's."
+    )
+    later_windows: int = Field(ge=1, description="Later windows of real frames, compared.")
+    later_max_abs_diff: float = Field(ge=0, description="Of scores with those of later windows.")
+    later_top1_agreement: float = Field(ge=0, le=1, description="With later windows.")
+
+
 class Manifest(Strict):
     """What a bundle holds and what contract it keeps."""
 
@@ -96,6 +109,7 @@ class Manifest(Strict):
     inputs: tuple[InputSpec, ...] = Field(min_length=1)
     outputs: tuple[OutputSpec, ...] = Field(min_length=1, max_length=1)
     states: tuple[StateSpec, ...] = Field((), description="What the model carries on.")
+    stepped: Stepped | None = Field(None, description="Made of a model over windows.")
     precision: Precision
     assumptions: tuple[str, ...] = Field(
         (), description="What `convert` assumed because nothing said otherwise."

@@ -141,6 +141,11 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     help="One more real video to check the new graph on; may be given again.",
 )
 @click.option(
+    "--stateful",
+    is_flag=True,
+    help="Take frame by frame and remember, instead of windows: other answers (docs/streaming.md).",
+)
+@click.option(
     "--reference/--no-reference",
     default=True,
     help="Keep the FP32 graph beside another one, for later checks.",

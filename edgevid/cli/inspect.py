@@ -22,7 +22,7 @@ from edgevid.device import Machine
 from edgevid.device.gpu import read_gpus
 from edgevid.engines.plans import PlanKey, short_hash
 from edgevid.errors import EngineError, IntegrityError
-from edgevid.manifest import Artifact, Bundle, Manifest, verify
+from edgevid.manifest import Artifact, Bundle, Manifest, Stepped, verify
 from edgevid.spec import StateSpec
 
 _LABELS_SHOWN = 8
@@ -165,6 +165,8 @@ def render(bundle: Bundle, files: list[FileState], out: Console) -> None:
     rows += [(o.name, _output(o.kind, len(bundle.labels))) for o in manifest.outputs]
     if manifest.states:
         rows.append(("states", describe_states(manifest.states)))
+    if manifest.stepped:
+        rows.append(("made of", describe_step(manifest.stepped)))
     _facts(out, rows)
     _heading(out, "Checked against the original")
     out.print(Text(_parity(manifest)))
@@ -216,6 +218,16 @@ def describe_states(states: Sequence[StateSpec]) -> str:
     size = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in states)
     parts = ", ".join(f"{number} {dtype}" for dtype, number in types.most_common())
     return f"{len(states)} ({parts}; {human_size(size)} a stream), zeros at a stream's start"
+
+
+def describe_step(step: Stepped) -> str:
+    """What a model that takes frame by frame was made of, and how far that changes its answers."""
+    layers = ", ".join(f"{number} {kind}" for kind, number in step.carried_by.items())
+    return (
+        f"windows of {step.num_frames} frames ({layers}); after {step.num_frames} frames the same "
+        f"scores, later ones differ by design (best class as the window's on "
+        f"{step.later_top1_agreement:.0%} of {step.later_windows})"
+    )
 
 
 def _heading(out: Console, title: str) -> None:
