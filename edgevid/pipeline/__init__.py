@@ -1,12 +1,14 @@
 """Sources, sampler, rings, engine and smoother, joined by threads and bounded queues."""
 
 from edgevid.pipeline.capture import CaptureJob, NamedSource
+from edgevid.pipeline.inference import Batching
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingOptions
 from edgevid.pipeline.stream import Stream
 from edgevid.pipeline.summary import LabelSpan, SourceSummary, Summary
 
 __all__ = [
+    "Batching",
     "CaptureJob",
     "LabelSpan",
     "NamedSource",

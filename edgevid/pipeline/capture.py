@@ -55,6 +55,7 @@ class CaptureJob:
         fast_resize: See `Resizer`.
         want_frames: Pass every frame on as well, for display.
         real_time: Play files at their own rate, as a camera would, and drop what is too late.
+        strict_time: Leave out windows that miss frames, instead of marking their answers.
         retry: How a live source that was lost is tried again; None: its loss is its end.
     """
 
@@ -65,6 +66,7 @@ class CaptureJob:
     fast_resize: bool = False
     want_frames: bool = False
     real_time: bool = False
+    strict_time: bool = False
     retry: RetryPolicy | None = None
 
 

@@ -47,6 +47,11 @@ class Request:
 class Executor(Protocol):
     """Turns windows into scores."""
 
+    @property
+    def shares_calls(self) -> bool:
+        """Several windows cost one call of the engine."""
+        ...
+
     def new_memory(self) -> Memory:
         """For a stream that begins."""
         ...
@@ -82,13 +87,13 @@ class WholeWindows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._output = engine.outputs[0].name
-        self._open_batch = all(info.shape[:1] == (None,) for info in engine.inputs)
+        self.shares_calls = all(info.shape[:1] == (None,) for info in engine.inputs)
 
     def new_memory(self) -> Memory:
         return Memory(States(()))
 
     def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
-        if not self._open_batch:
+        if not self.shares_calls:
             return [scores for r in requests for scores in self._call([r])]
         return [*self._call(requests)] if requests else []
 
@@ -107,7 +112,7 @@ class StatefulWindows:
     def __init__(self, engine: Engine, states: Sequence[StateSpec]) -> None:
         self._engine = engine
         self._states = tuple(states)
-        self._may_share = can_batch(states)
+        self.shares_calls = can_batch(states)
         carried = {s.output for s in self._states}
         self._output = next(o.name for o in engine.outputs if o.name not in carried)
 
@@ -115,7 +120,7 @@ class StatefulWindows:
         return Memory(States(self._states))
 
     def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
-        if not self._may_share:
+        if not self.shares_calls:
             return [scores for r in requests for scores in self._call([r])]
         return self._call(requests) if requests else []
 

@@ -27,6 +27,19 @@ from edgevid.types import (
 )
 
 
+@dataclass(frozen=True)
+class Batching:
+    """How windows of several lanes share a call of the engine.
+
+    Attributes:
+        max_batch: Windows in a call, at most one of each lane; 1: every window by itself.
+        max_wait_ms: How long the first of them waits for others, at most.
+    """
+
+    max_batch: int = 1
+    max_wait_ms: float = 0.0
+
+
 @dataclass
 class _Lane:
     """What one stream remembers between windows."""
@@ -36,6 +49,7 @@ class _Lane:
     memory: Memory
     dropped_before: int
     clips_dropped: int = 0
+    clips_refused: int = 0
     states_broken: int = 0
 
     def restart(self) -> None:
@@ -52,6 +66,7 @@ class Inference:
         single: For each lane, True where it has only one source, whose error ends the run.
         inbox, outbox: The queues on both sides.
         states: What the graph hands from one call to the next, for each stream apart.
+        batching: How windows share a call, where the graph lets them.
     """
 
     def __init__(
@@ -64,8 +79,12 @@ class Inference:
         inbox: Inbox,
         outbox: Outbox[Result],
         states: Sequence[StateSpec] = (),
+        batching: Batching | None = None,
     ) -> None:
         self._executor = new_executor(engine, states)
+        self._batching = batching or Batching()
+        if not self._executor.shares_calls:
+            self._batching = Batching()
         self._labels = tuple(labels)
         self._job = job
         self._single = single
@@ -73,6 +92,8 @@ class Inference:
         self._inbox = inbox
         self._outbox = outbox
         self._lanes: dict[int, _Lane] = {}
+        self._due: dict[int, Clip] = {}
+        self._until_s = 0.0
 
     def run(self) -> None:
         """Work until every lane has ended.
@@ -81,9 +102,15 @@ class Inference:
             EdgevidError: The engine, or the only source of a lane, failed.
             Closed: The stream was closed.
         """
-        while (message := self._inbox.get()) is not None:
-            lane, item = message
-            self._handle(lane, item)
+        while True:
+            until_s = self._until_s if self._due else None
+            message = self._inbox.get(self._due, until_s)
+            if message is not None:
+                self._handle(*message)
+            elif not self._due:
+                return
+            if message is None or len(self._due) >= self._batching.max_batch:
+                self._answer_due()
 
     def _handle(self, number: int, item: Captured) -> None:
         if isinstance(item, SampledFrame):
@@ -91,7 +118,7 @@ class Inference:
         elif isinstance(item, (Frame, Outage)):
             self._outbox.put(item)
         elif isinstance(item, Clip):
-            self._predict(self._lanes[number], item)
+            self._is_due(number, item)
         elif isinstance(item, SourceStarted):
             self._source_started(number, item)
         else:
@@ -114,6 +141,7 @@ class Inference:
             message,
             samples_dropped=dropped,
             clips_dropped=lane.clips_dropped,
+            clips_refused=lane.clips_refused,
             states_broken=lane.states_broken,
         )
 
@@ -122,7 +150,7 @@ class Inference:
         lane = self._lanes.pop(number, None)
         last = lane.builder.finish() if lane is not None else None
         if lane is not None and last is not None and message.error is None:
-            self._predict(lane, last)
+            self._answer([(lane, last)])
         self._outbox.put(message)
         if message.error is not None and self._single[number]:
             raise message.error
@@ -137,22 +165,37 @@ class Inference:
         if self._inbox.backlog(number) >= lane.builder.hop:
             # A newer window is already complete: this one would only be late.
             lane.clips_dropped += 1
-            return
-        self._predict(lane, clip)
-
-    def _predict(self, lane: _Lane, clip: Clip) -> None:
-        started = time.monotonic_ns()
-        [scores] = self._executor.run([Request(clip, lane.memory)])
-        inferred = time.monotonic_ns()
-        if scores is None:
-            # What comes of broken states is no answer.
-            lane.states_broken += 1
+        elif clip.gap and self._job.strict_time:
+            lane.clips_refused += 1
             lane.restart()
-            return
-        self._check(scores)
-        smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
-        prediction = self._prediction(clip, scores, smoothed, started, inferred)
-        self._outbox.put(prediction)
+        else:
+            self._is_due(number, clip)
+
+    def _is_due(self, number: int, clip: Clip) -> None:
+        """Remember a window until its call. Its lane is held: the window lies in its ring."""
+        if not self._due:
+            self._until_s = time.monotonic() + self._batching.max_wait_ms / 1e3
+        self._due[number] = clip
+
+    def _answer_due(self) -> None:
+        due = [(self._lanes[number], clip) for number, clip in self._due.items()]
+        self._due.clear()
+        self._answer(due)
+
+    def _answer(self, due: Sequence[tuple[_Lane, Clip]]) -> None:
+        """One call of the engine for windows of different lanes."""
+        started = time.monotonic_ns()
+        answers = self._executor.run([Request(clip, lane.memory) for lane, clip in due])
+        inferred = time.monotonic_ns()
+        for (lane, clip), scores in zip(due, answers, strict=True):
+            if scores is None:
+                # What comes of broken states is no answer.
+                lane.states_broken += 1
+                lane.restart()
+                continue
+            self._check(scores)
+            smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
+            self._outbox.put(self._prediction(clip, scores, smoothed, started, inferred))
 
     def _prediction(
         self, clip: Clip, scores: Float32Array, smoothed: Float32Array, started: int, inferred: int

@@ -41,6 +41,7 @@ class SourceEnded:
         error: Why it ended early; None at its natural end.
         samples_dropped: Samples of a live source that the engine was too slow for.
         clips_dropped: Windows of a live source that newer ones replaced.
+        clips_refused: Windows that miss frames, where only whole ones are wanted.
         states_broken: How often the model's states were NaN or infinite and began anew.
     """
 
@@ -50,6 +51,7 @@ class SourceEnded:
     error: EdgevidError | None = None
     samples_dropped: int = 0
     clips_dropped: int = 0
+    clips_refused: int = 0
     states_broken: int = 0
 
 

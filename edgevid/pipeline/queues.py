@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -21,6 +22,8 @@ class Closed(Exception):
 @dataclass
 class _Lane:
     live: bool
+    priority: int = 1
+    served: float = 0.0
     items: deque[Captured] = field(default_factory=deque)
     samples_waiting: int = 0
     samples_dropped: int = 0
@@ -32,19 +35,24 @@ class Inbox:
     """From many capture threads to one inference thread; a lane for each.
 
     A full lane of a file makes its capture thread wait. A full lane of a live source drops
-    its oldest picture, counts it, and marks the next sample as coming after a gap. Lanes are
-    served in turn.
+    its oldest picture, counts it, and marks the next sample as coming after a gap.
+
+    Lanes that have something are served in proportion to their priorities, whatever their
+    rates (stride scheduling, Waldspurger and Weihl 1995): each item costs its lane
+    1 / priority, and the lane that has spent least comes next. A lane that was empty for a
+    while starts with what the others have spent: it saves nothing up.
 
     Args:
         capacity: Pictures that a lane may hold.
-        lanes: How many.
+        lanes: How many, or the priority of each, at least 1.
     """
 
-    def __init__(self, capacity: int, lanes: int) -> None:
+    def __init__(self, capacity: int, lanes: int | Sequence[int]) -> None:
         self._capacity = capacity
-        self._lanes = [_Lane(live=False) for _ in range(lanes)]
+        priorities = [1] * lanes if isinstance(lanes, int) else lanes
+        self._lanes = [_Lane(live=False, priority=p) for p in priorities]
         self._changed = threading.Condition()
-        self._next = 0
+        self._spent = 0.0
         self._closed = False
 
     def set_live(self, lane: int, live: bool) -> None:
@@ -66,6 +74,8 @@ class Inbox:
                 raise Closed
             if box.live and len(box.items) >= self._capacity:
                 _drop_oldest(box)
+            if not box.items:
+                box.served = max(box.served, self._spent)
             box.items.append(item)
             box.samples_waiting += isinstance(item, SampledFrame)
             self._changed.notify_all()
@@ -76,23 +86,33 @@ class Inbox:
             self._lanes[lane].finished = True
             self._changed.notify_all()
 
-    def get(self) -> tuple[int, Captured] | None:
-        """The next item and its lane; None when every lane has finished.
+    def get(
+        self, held: Collection[int] = (), until_s: float | None = None
+    ) -> tuple[int, Captured] | None:
+        """The next item and its lane.
+
+        Args:
+            held: Lanes to leave alone for now.
+            until_s: `time.monotonic()` to wait until; None: as long as it takes.
+
+        Returns:
+            None where every lane that is not held has finished, or the time is over.
 
         Raises:
             Closed: The inbox was closed.
         """
         with self._changed:
             while not self._closed:
-                lane = self._ready_lane()
-                if lane is not None:
-                    self._next = (lane + 1) % len(self._lanes)
+                left_s = None if until_s is None else until_s - time.monotonic()
+                if left_s is not None and left_s <= 0:
+                    return None
+                if (lane := self._ready_lane(held)) is not None:
                     item = self._take(self._lanes[lane])
                     self._changed.notify_all()
                     return lane, item
-                if all(box.finished for box in self._lanes):
+                if all(b.finished for n, b in enumerate(self._lanes) if n not in held):
                     return None
-                self._changed.wait()
+                self._changed.wait(left_s)
             raise Closed
 
     def backlog(self, lane: int) -> int:
@@ -111,10 +131,16 @@ class Inbox:
             self._closed = True
             self._changed.notify_all()
 
-    def _ready_lane(self) -> int | None:
-        count = len(self._lanes)
-        order: Sequence[int] = [(self._next + i) % count for i in range(count)]
-        return next((lane for lane in order if self._lanes[lane].items), None)
+    def _ready_lane(self, held: Collection[int]) -> int | None:
+        """The lane that has spent least of those that have something; counts its next item."""
+        ready = [n for n, box in enumerate(self._lanes) if box.items and n not in held]
+        if not ready:
+            return None
+        lane = min(ready, key=lambda n: self._lanes[n].served)
+        box = self._lanes[lane]
+        self._spent = box.served
+        box.served += 1 / box.priority
+        return lane
 
     @staticmethod
     def _take(box: _Lane) -> Captured:

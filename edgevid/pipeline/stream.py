@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
-from edgevid.pipeline.inference import Inference
+from edgevid.pipeline.inference import Batching, Inference
 from edgevid.pipeline.messages import Result
 from edgevid.pipeline.queues import Closed, Inbox, Outbox
 from edgevid.pipeline.summary import Summary
@@ -42,6 +42,8 @@ class Stream(Iterator[Prediction]):
         new_smoother: Makes the smoother of one stream; None: none.
         max_clips: Stop after this many predictions; None: at the end of the sources.
         states: What the graph hands from one call to the next.
+        batching: How windows of several lanes share a call of the engine.
+        priorities: For each lane, at least 1: its share of the engine where all want more.
     """
 
     def __init__(
@@ -53,19 +55,21 @@ class Stream(Iterator[Prediction]):
         new_smoother: Callable[[], Smoother] | None = None,
         max_clips: int | None = None,
         states: Sequence[StateSpec] = (),
+        batching: Batching | None = None,
+        priorities: Sequence[int] | None = None,
     ) -> None:
         self.summary = Summary()
         self.summary.engine = engine.name
         self._left = max_clips
         capacity = _INBOX_CAPACITY_WITH_FRAMES if job.want_frames else _INBOX_CAPACITY
-        self._inbox = Inbox(max(capacity, job.clip.num_frames), len(lanes))
+        self._inbox = Inbox(max(capacity, job.clip.num_frames), priorities or [1] * len(lanes))
         self._outbox: Outbox[Result] = Outbox(_OUTBOX_CAPACITY)
         self._captures = [
             CaptureThread(number, sources, job, self._inbox) for number, sources in enumerate(lanes)
         ]
         single = [len(sources) == 1 for sources in lanes]
         self._inference = Inference(
-            engine, labels, job, single, new_smoother, self._inbox, self._outbox, states
+            engine, labels, job, single, new_smoother, self._inbox, self._outbox, states, batching
         )
         # The threads must not hold the stream itself: one that is dropped half-way, or still
         # open when the interpreter exits, is then closed by its finalizer.

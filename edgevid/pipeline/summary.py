@@ -39,7 +39,8 @@ class SourceSummary:
         frames_lost: Frames that the file claims and that did not decode.
         clips: Windows answered.
         clips_dropped: Windows of a live source that newer ones replaced.
-        clips_with_gap: Windows that miss frames the contract asks for.
+        clips_refused: Windows that miss frames and were left out (`strict_time`).
+        clips_with_gap: Answered windows that miss frames the contract asks for.
         outages: How often a live source was lost.
         away_s: Seconds that it was away, the outage at the end not counted.
         timeline: Smoothed labels over time, at most the last 1000 changes.
@@ -54,6 +55,7 @@ class SourceSummary:
     frames_lost: int = 0
     clips: int = 0
     clips_dropped: int = 0
+    clips_refused: int = 0
     clips_with_gap: int = 0
     outages: int = 0
     away_s: float = 0.0
@@ -141,6 +143,7 @@ class Summary:
         entry.frames_dropped = message.samples_dropped
         entry.frames_used = message.frames_sampled - message.samples_dropped
         entry.clips_dropped = message.clips_dropped
+        entry.clips_refused = message.clips_refused
         entry.frames_skipped = stats.frames_read - message.frames_sampled
         entry.notes.extend(stats.notes)
         if message.states_broken:
@@ -175,6 +178,7 @@ class Summary:
             **{f"frames_{c}": self.total(f"frames_{c}") for c in counts},
             "clips": self.total("clips"),
             "clips_dropped": self.total("clips_dropped"),
+            "clips_refused": self.total("clips_refused"),
             "clips_with_gap": self.total("clips_with_gap"),
             "fps": round(self.total("frames_read") * rate, 2),
             "clips_per_s": round(self.total("clips") * rate, 2),
