@@ -17,11 +17,13 @@ from typing import Union
 from edgevid.engines import open_engine
 from edgevid.errors import SourceError, SpecError
 from edgevid.manifest import Bundle, Manifest
-from edgevid.pipeline import CaptureJob, NamedSource, SamplingOptions, Stream
+from edgevid.pipeline import Batching, CaptureJob, NamedSource, SamplingOptions, Stream
 from edgevid.protocols import Engine, FrameSource
 from edgevid.smoothing import parse_smoother
 from edgevid.sources import expand, open_source
 from edgevid.sources.reconnecting import RetryPolicy
+
+_MAX_WAIT_MS = 10_000.0
 
 Source = Union[str, int, "os.PathLike[str]", FrameSource]
 
@@ -49,6 +51,10 @@ def stream(
     frames: bool = False,
     video_stream: int | None = None,
     real_time: bool = False,
+    strict_time: bool = False,
+    max_batch: int = 1,
+    max_wait_ms: float = 5.0,
+    priorities: Sequence[int] | None = None,
     retry: RetryPolicy | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Stream:
@@ -69,6 +75,10 @@ def stream(
         frames: Give every frame through `Stream.results` as well, for display.
         video_stream: Index of the video stream in files that hold several.
         real_time: Play files at their own rate, as a camera would, and drop what is too late.
+        strict_time: Leave out windows that miss frames, instead of marking them with `gap`.
+        max_batch: Windows of different sources that may share one call of the engine.
+        max_wait_ms: How long the first of them waits for others, at most, in milliseconds.
+        priorities: For each source, at least 1: its share of an engine that is too slow for all.
         retry: How a live source that was lost is tried again; None: its loss is its end.
         notify: Told, in one sentence each, what was chosen and why.
 
@@ -82,6 +92,7 @@ def stream(
     options = options or SamplingOptions()
     _check_options(options, checked.manifest)
     _check_limits(max_clips, duration_s)
+    _check_sharing(max_batch, max_wait_ms)
     job = CaptureJob(
         clip=options.applied_to(checked.manifest.clip),
         inputs=checked.manifest.inputs,
@@ -90,6 +101,7 @@ def stream(
         fast_resize=fast_resize,
         want_frames=frames,
         real_time=real_time,
+        strict_time=strict_time,
         retry=retry,
     )
     new_smoother = parse_smoother(smooth)
@@ -99,7 +111,7 @@ def stream(
             lanes.append(_lane(one, video_stream, retry))
         _check_distinct(lanes)
         opened = (
-            open_engine(checked, engine, threads=threads, notify=notify)
+            open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
             if isinstance(engine, str)
             else engine
         )
@@ -107,7 +119,15 @@ def stream(
         _close_all(lanes)
         raise
     return Stream(
-        opened, checked.labels, lanes, job, new_smoother, max_clips, checked.manifest.states
+        opened,
+        checked.labels,
+        lanes,
+        job,
+        new_smoother,
+        max_clips,
+        checked.manifest.states,
+        Batching(max_batch, max_wait_ms),
+        priorities,
     )
 
 
@@ -155,6 +175,13 @@ def _check_limits(max_clips: int | None, duration_s: float | None) -> None:
         raise SpecError(f"--max-clips {max_clips} must be at least 1")
     if duration_s is not None and not duration_s > 0:
         raise SpecError(f"--duration {duration_s} must be above 0 seconds")
+
+
+def _check_sharing(max_batch: int, max_wait_ms: float) -> None:
+    if max_batch < 1:
+        raise SpecError(f"--max-batch {max_batch} must be at least 1")
+    if not 0 <= max_wait_ms <= _MAX_WAIT_MS:
+        raise SpecError(f"--max-wait-ms {max_wait_ms:g} must be from 0 to {_MAX_WAIT_MS:g}")
 
 
 def _check_distinct(lanes: list[list[NamedSource]]) -> None:

@@ -40,18 +40,23 @@ def _print_timeline(spans: list[LabelSpan], console: Console) -> None:
         console.print(f"  ... and {len(spans) - _MAX_SPANS_SHOWN} more (see --summary)")
 
 
-def _counts(source: SourceSummary) -> tuple[str, str]:
+def _counts(source: SourceSummary) -> list[str]:
     clips = f"  clips: {source.clips} answered"
     if source.clips_dropped:
         clips += f", {source.clips_dropped} dropped"
+    if source.clips_refused:
+        clips += f", {source.clips_refused} left out for a gap"
     if source.clips_with_gap:
         clips += f", {source.clips_with_gap} with a gap"
-    return (
+    lines = [
         f"  frames: {source.frames_read} read, {source.frames_used} used, "
         f"{source.frames_skipped} skipped, {source.frames_dropped} dropped, "
         f"{source.frames_lost} lost",
         f"{clips}; label changes: {source.label_changes}",
-    )
+    ]
+    if source.outages:
+        lines.append(f"  outages: {source.outages}, away for {source.away_s:.1f} s in all")
+    return lines
 
 
 def _stages(summary: Summary) -> Table:

@@ -65,6 +65,18 @@ EXIT_INTERRUPTED = 130
     help="realtime plays files at their own rate, as a camera would, and drops what is too late.",
 )  # fmt: skip
 @click.option(
+    "--strict-time", is_flag=True,
+    help="Leave out windows that miss frames, instead of marking them.",
+)  # fmt: skip
+@click.option(
+    "--max-batch", type=int, default=1, show_default=True, metavar="N",
+    help="Windows of different sources that may share one call of the engine.",
+)  # fmt: skip
+@click.option(
+    "--max-wait-ms", type=float, default=5.0, show_default=True, metavar="MS",
+    help="How long a window waits for those of other sources, at most.",
+)  # fmt: skip
+@click.option(
     "--reconnect/--no-reconnect", default=True, show_default=True,
     help="Try cameras and streams that were lost again.",
 )  # fmt: skip
@@ -150,6 +162,9 @@ def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> t
         frames=bool(options["video"] or options["show"]),
         video_stream=options["video_stream"],
         real_time=options["pace"] == "realtime",
+        strict_time=options["strict_time"],
+        max_batch=options["max_batch"],
+        max_wait_ms=options["max_wait_ms"],
         retry=_retry(options),
         notify=(lambda _: None) if options["quiet"] else notice,
     )

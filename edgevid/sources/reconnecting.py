@@ -164,7 +164,8 @@ class ReconnectingSource:
         if self._outage is None:
             self.outages += 1
             at_s = self._last.pts_s if self._last else 0.0
-            self._outage = Outage(self._source_id, at_s, error.message)
+            reason = error.message.removeprefix(f"{self._source_id} ")
+            self._outage = Outage(self._source_id, at_s, reason)
             self._lost_at = self._clock()
             self._notify(self._outage)
 
@@ -175,8 +176,8 @@ class ReconnectingSource:
             limit_s = self._policy.give_up_after_s
             if limit_s is not None and limit_s - away_s < _AT_ONCE_S:
                 raise SourceError(
-                    f"{self._outage.reason}; {self._outage.attempts} attempts in {away_s:.0f} s "
-                    "did not bring it back",
+                    f"{self._source_id} {self._outage.reason}; {self._outage.attempts} attempts in "
+                    f"{away_s:.0f} s did not bring it back",
                     "Check the device and the network, or wait longer with --give-up-after",
                 )
             attempt = self._outage.attempts + 1
