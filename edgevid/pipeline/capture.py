@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgevid.clips import WindowBuilder
@@ -81,7 +81,7 @@ class CaptureThread(threading.Thread):
         crash: What ended the thread, if nothing foresaw it.
     """
 
-    def __init__(self, lane: int, sources: Iterable[NamedSource], job: CaptureJob, inbox: Inbox):
+    def __init__(self, lane: int, sources: Sequence[NamedSource], job: CaptureJob, inbox: Inbox):
         super().__init__(name=f"edgevid-capture-{lane}", daemon=True)
         self._lane = lane
         self._sources = sources
@@ -90,6 +90,10 @@ class CaptureThread(threading.Thread):
         self.ended: list[SourceEnded] = []
         self.crash: BaseException | None = None
         self._stopping = threading.Event()
+
+    def plays(self, name: str) -> bool:
+        """True where one of the lane's sources has that name."""
+        return any(source.name == name for source in self._sources)
 
     def stop(self) -> None:
         """Wake the thread where it waits for its source, so that it can end."""
@@ -144,6 +148,7 @@ class _Reader:
         self._open = named.open
         self._job = job
         self._put = put
+        self._stop = stop
         self.source = _kept_up(named, job, put, stop)
         self.sampled = 0
 
@@ -179,7 +184,7 @@ class _Reader:
         while True:
             started = time.perf_counter()
             frame = self.source.read(picker.want)
-            if frame is None or self._is_over(frame):
+            if frame is None or self._is_over(frame) or self._stop.is_set():
                 return
             captured = time.perf_counter()
             if self._job.want_frames:

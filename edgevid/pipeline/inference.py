@@ -63,7 +63,7 @@ class Inference:
     """Turns captured samples into predictions, in the order in which they come.
 
     Args:
-        single: For each lane, True where it has only one source, whose error ends the run.
+        alone: Holds True where there is one source only, whose error then ends the run.
         inbox, outbox: The queues on both sides.
         states: What the graph hands from one call to the next, for each stream apart.
         batching: How windows share a call, where the graph lets them.
@@ -74,7 +74,7 @@ class Inference:
         engine: Engine,
         labels: Sequence[str],
         job: CaptureJob,
-        single: Sequence[bool],
+        alone: Sequence[bool],
         new_smoother: Callable[[], Smoother] | None,
         inbox: Inbox,
         outbox: Outbox[Result],
@@ -87,7 +87,7 @@ class Inference:
             self._batching = Batching()
         self._labels = tuple(labels)
         self._job = job
-        self._single = single
+        self._alone = alone
         self._new_smoother = new_smoother
         self._inbox = inbox
         self._outbox = outbox
@@ -152,7 +152,7 @@ class Inference:
         if lane is not None and last is not None and message.error is None:
             self._answer([(lane, last)])
         self._outbox.put(message)
-        if message.error is not None and self._single[number]:
+        if message.error is not None and all(self._alone):
             raise message.error
 
     def _sampled(self, number: int, sample: SampledFrame) -> None:

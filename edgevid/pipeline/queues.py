@@ -19,6 +19,10 @@ class Closed(Exception):
     """The other side is gone: stop working."""
 
 
+class Waiting(Exception):
+    """Nothing came in time; there may be more."""
+
+
 @dataclass
 class _Lane:
     live: bool
@@ -54,6 +58,12 @@ class Inbox:
         self._changed = threading.Condition()
         self._spent = 0.0
         self._closed = False
+
+    def add_lane(self, priority: int = 1) -> int:
+        """One more lane; its number."""
+        with self._changed:
+            self._lanes.append(_Lane(live=False, priority=priority, served=self._spent))
+            return len(self._lanes) - 1
 
     def set_live(self, lane: int, live: bool) -> None:
         """Choose what a full lane does: drop (live) or wait."""
@@ -201,16 +211,18 @@ class Outbox(Generic[T]):
             self._error = error
             self._changed.notify_all()
 
-    def get(self) -> T | None:
+    def get(self, within_s: float) -> T | None:
         """The next item; None at the end.
 
         Raises:
+            Waiting: None came within that many seconds.
             BaseException: What `finish` was given.
         """
         with self._changed:
-            while not self._items and not self._finished:
-                # A time limit lets the main thread see Ctrl-C on every platform.
-                self._changed.wait(0.5)
+            if not self._items and not self._finished:
+                self._changed.wait(within_s)
+            if not self._items and not self._finished:
+                raise Waiting
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()

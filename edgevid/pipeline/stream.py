@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
 from edgevid.pipeline.inference import Batching, Inference
 from edgevid.pipeline.messages import Result
-from edgevid.pipeline.queues import Closed, Inbox, Outbox
+from edgevid.pipeline.queues import Closed, Inbox, Outbox, Waiting
 from edgevid.pipeline.summary import Summary
 from edgevid.protocols import Engine, Smoother
 from edgevid.spec import StateSpec
@@ -26,6 +26,7 @@ from edgevid.types import Prediction
 _INBOX_CAPACITY = 64
 _INBOX_CAPACITY_WITH_FRAMES = 8
 _OUTBOX_CAPACITY = 16
+_TURN_S = 0.5
 _JOIN_S = 5.0
 
 
@@ -67,17 +68,34 @@ class Stream(Iterator[Prediction]):
         self._captures = [
             CaptureThread(number, sources, job, self._inbox) for number, sources in enumerate(lanes)
         ]
-        single = [len(sources) == 1 for sources in lanes]
+        self._job = job
+        # The error of a source that is all there is ends the run; other sources go on.
+        self._alone = [len(lanes) == 1 and len(lanes[0]) == 1]
         self._inference = Inference(
-            engine, labels, job, single, new_smoother, self._inbox, self._outbox, states, batching
+            engine,
+            labels,
+            job,
+            self._alone,
+            new_smoother,
+            self._inbox,
+            self._outbox,
+            states,
+            batching,
         )
         # The threads must not hold the stream itself: one that is dropped half-way, or still
         # open when the interpreter exits, is then closed by its finalizer.
         self._threads = [*self._captures, self._inference_thread()]
         self._started = False
-        named = [source for lane in lanes for source in lane]
+        self._named = [source for lane in lanes for source in lane]
         self._close = weakref.finalize(
-            self, _close, self._inbox, self._outbox, self._captures, self._threads, engine, named
+            self,
+            _close,
+            self._inbox,
+            self._outbox,
+            self._captures,
+            self._threads,
+            engine,
+            self._named,
         )
 
     def __iter__(self) -> Stream:
@@ -89,16 +107,43 @@ class Stream(Iterator[Prediction]):
                 return result
         raise StopIteration
 
-    def results(self) -> Iterator[Result]:
+    def add_lane(self, sources: Sequence[NamedSource], priority: int = 1) -> None:
+        """Play more sources beside those that play; of no effect once the stream has ended."""
+        self._alone[:] = [False]
+        capture = CaptureThread(self._inbox.add_lane(priority), sources, self._job, self._inbox)
+        self._captures.append(capture)
+        self._threads.append(capture)
+        self._named.extend(sources)
+        if self._started and self._close.alive:
+            capture.start()
+
+    def stop_source(self, name: str) -> None:
+        """Stop reading the lane that holds a source of that name; the others go on."""
+        for capture in self._captures:
+            if capture.plays(name):
+                capture.stop()
+
+    def stop(self) -> None:
+        """Stop reading every source. What is read already is answered, then the stream ends."""
+        for capture in self._captures:
+            capture.stop()
+
+    def results(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[Result]:
         """Everything in order: sources that start and end, frames (if wanted), predictions.
 
+        Args:
+            meanwhile: Called between results, at least twice a second.
+
         Raises:
-            EdgevidError: A source or the engine failed.
+            EdgevidError: The engine, or the only source, failed.
         """
         self._start()
         while self._left is None or self._left > 0:
+            meanwhile()
             try:
-                result = self._outbox.get()
+                result = self._outbox.get(_TURN_S)
+            except Waiting:
+                continue
             except BaseException:
                 self.close()
                 raise

@@ -76,5 +76,4 @@ class PacedSource:
         return replace(frame_time, received_ns=due_ns)
 
     def close(self) -> None:
-        self._stop.set()
         self._source.close()

@@ -85,6 +85,7 @@ class ReconnectingSource:
         self._origin_ns: int | None = None
         self._shift_s: float | None = 0.0
         self._outage: Outage | None = None
+        self._closed = False
         self.outages = 0
 
     @property
@@ -107,7 +108,7 @@ class ReconnectingSource:
         Raises:
             SourceError: The source was away for longer than the policy allows.
         """
-        while not self._stop.is_set():
+        while not (self._closed or self._stop.is_set()):
             if self._source is None and not self._connect():
                 return None
             assert self._source is not None
@@ -129,7 +130,7 @@ class ReconnectingSource:
 
     def close(self) -> None:
         """Close the connection; `read` then gives None."""
-        self._stop.set()
+        self._closed = True
         self._disconnect()
 
     def _place(self, time: FrameTime) -> FrameTime:

@@ -121,14 +121,14 @@ def test_closing_wakes_a_waiting_writer_and_a_waiting_reader():
     assert woken == [True, True]
     with pytest.raises(Closed):
         inbox.get()
-    assert outbox.get() is None
+    assert outbox.get(5.0) is None
 
 
 def test_an_error_comes_after_what_was_there_before_it_and_only_once():
     outbox = Outbox(5)
     outbox.put("a")
     outbox.finish(ValueError("broken"))
-    assert outbox.get() == "a"
+    assert outbox.get(5.0) == "a"
     with pytest.raises(ValueError, match="broken"):
-        outbox.get()
-    assert outbox.get() is None
+        outbox.get(5.0)
+    assert outbox.get(5.0) is None

@@ -1,0 +1,99 @@
+import threading
+import time
+
+import pytest
+
+from edgevid.errors import SourceError
+from edgevid.pipeline import CaptureJob, NamedSource, SourceEnded, Stream
+from edgevid.spec import ClipSpec, InputSpec
+from edgevid.types import Prediction
+
+pytestmark = pytest.mark.timeout(30)
+
+LABELS = ("dark", "bright")
+
+
+def job(**more) -> CaptureJob:
+    clip = ClipSpec(num_frames=4, fps=10.0)
+    return CaptureJob(clip, (InputSpec(name="clip", layout="NTHWC", size=(6, 8)),), **more)
+
+
+def endless(numbered, name, **more):
+    """A live source that gives a frame every 5 ms, for half a minute."""
+    pts = [i / 10 for i in range(6000)]
+    source = numbered(pts, name=name, live=True, on_read=lambda _: time.sleep(0.005), **more)
+    return NamedSource(name, lambda: source)
+
+
+def lane(numbered, count, name, **more):
+    source = numbered([i / 10 for i in range(count)], name=name, **more)
+    return [NamedSource(name, lambda: source)]
+
+
+def test_a_lane_joins_while_others_play_and_one_leaves(numbered, newest):
+    stream = Stream(newest(), LABELS, [[endless(numbered, "first")]], job())
+    seen: dict[str, int] = {}
+    ended = []
+    for result in stream.results():
+        if isinstance(result, SourceEnded):
+            ended.append(result.source_id)
+        if not isinstance(result, Prediction):
+            continue
+        seen[result.source_id] = seen.get(result.source_id, 0) + 1
+        if seen == {"first": 10}:
+            stream.add_lane([endless(numbered, "second")])
+        if seen.get("second") == 10 and not ended:
+            stream.stop_source("first")
+        if seen.get("second", 0) >= 40 and ended == ["first"]:
+            stream.stop()
+    assert ended == ["first", "second"]
+    assert seen["first"] >= 10
+    for entry in stream.summary.sources:
+        assert entry.frames_read == (
+            entry.frames_used + entry.frames_skipped + entry.frames_dropped
+        )
+
+
+def test_stopping_answers_what_was_read_and_ends(numbered, newest):
+    engine = newest()
+    stream = Stream(engine, LABELS, [lane(numbered, 100_000, "long")], job())
+    count = 0
+    for result in stream.results():
+        if isinstance(result, Prediction):
+            count += 1
+            if count == 20:
+                stream.stop()
+    (entry,) = stream.summary.sources
+    assert entry.frames_used + entry.frames_skipped == entry.frames_read < 100_000
+    assert entry.frames_skipped <= 1
+    assert count == entry.frames_used - 3 > 20
+    assert engine.closed
+
+
+def test_the_loss_of_one_source_does_not_end_the_others(numbered, newest):
+    lanes = [lane(numbered, 50, "breaks", fail_at=20), lane(numbered, 60, "whole")]
+    stream = Stream(newest(), LABELS, lanes, job())
+    predictions = list(stream)
+    assert sum(p.source_id == "whole" for p in predictions) == 57
+    errors = {s.source: s.error for s in stream.summary.sources}
+    assert errors == {"breaks": "frame 20 is broken", "whole": None}
+
+
+def test_a_source_that_is_all_there_is_ends_the_run_with_its_error(numbered, newest):
+    with pytest.raises(SourceError, match="frame 20 is broken"):
+        list(Stream(newest(), LABELS, [lane(numbered, 50, "breaks", fail_at=20)], job()))
+
+
+def test_meanwhile_is_called_though_nothing_comes(numbered, newest):
+    quiet = threading.Event()
+    calls = []
+
+    def meanwhile():
+        calls.append(time.monotonic())
+        if len(calls) == 3:
+            quiet.set()
+
+    lanes = [lane(numbered, 5, "late", on_read=lambda i: i != 4 or quiet.wait(20))]
+    stream = Stream(newest(), LABELS, lanes, job())
+    assert sum(isinstance(r, Prediction) for r in stream.results(meanwhile)) == 2
+    assert len(calls) >= 3
