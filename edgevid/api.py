@@ -65,7 +65,8 @@ def stream(
         source: A file, directory, glob, camera number, device, URL or GStreamer pipeline as
             for `open_source`; or an open `FrameSource`; or a list of these, which then run
             side by side. The videos of a directory or glob are played one after another.
-        smooth: A smoother, such as "mean:8"; "none" leaves the scores as they are.
+        smooth: A smoother, such as "mean:8" or "hmm:0.95+hysteresis:0.1" (docs/smoothing.md);
+            "none" leaves the scores as they are.
         options: Changes to the temporal contract (hop, window, frame interval).
         engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
@@ -104,7 +105,9 @@ def stream(
         strict_time=strict_time,
         retry=retry,
     )
-    new_smoother = parse_smoother(smooth)
+    new_smoother = parse_smoother(
+        smooth, labels=checked.labels, multi_label=is_multi_label(checked.manifest)
+    )
     lanes: list[list[NamedSource]] = []
     try:
         for one in _as_list(source):
@@ -129,6 +132,11 @@ def stream(
         Batching(max_batch, max_wait_ms),
         priorities,
     )
+
+
+def is_multi_label(manifest: Manifest) -> bool:
+    """True where several labels may be true at once: the scores are sigmoids."""
+    return manifest.outputs[0].kind == "sigmoid"
 
 
 def _check_options(options: SamplingOptions, manifest: Manifest) -> None:

@@ -99,6 +99,26 @@ class Smoother(Protocol):
         ...
 
 
+TimedScores = tuple[Float32Array, float]
+"""Scores `(C,)` float32, and the end of the window that they are of, in seconds."""
+
+
+@runtime_checkable
+class DelayedSmoother(Protocol):
+    """A smoother that waits for later windows before it answers.
+
+    Every window gets one answer, in their order.
+    """
+
+    def push(self, scores: Float32Array, time_s: float) -> list[TimedScores]:
+        """Take the scores of the window that ends at `time_s`; the answers that are ready."""
+        ...
+
+    def flush(self) -> list[TimedScores]:
+        """Answer what still waits and forget everything: the stream ends, or has a gap."""
+        ...
+
+
 @runtime_checkable
 class Sink(Protocol):
     """Something that predictions go to."""

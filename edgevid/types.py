@@ -207,6 +207,9 @@ class Prediction:
         gap: The window misses frames that the contract asks for.
         padded: How many of its frames repeat the last one.
         timings: Where the time went.
+        restart: Smoothing began anew with this window: what came before no longer counted.
+        lag_s: How long after `end_s`, on the source's clock, this was decided: above 0 where a
+            smoother waited for windows to come.
     """
 
     source_id: str
@@ -222,6 +225,8 @@ class Prediction:
     gap: bool = False
     padded: int = 0
     timings: StageTimings = field(default_factory=StageTimings)
+    restart: bool = False
+    lag_s: float = 0.0
 
 
 @dataclass(frozen=True)

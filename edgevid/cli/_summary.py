@@ -48,6 +48,8 @@ def _counts(source: SourceSummary) -> list[str]:
         clips += f", {source.clips_refused} left out for a gap"
     if source.clips_with_gap:
         clips += f", {source.clips_with_gap} with a gap"
+    if source.clips_not_finite:
+        clips += f", {source.clips_not_finite} left out: their scores were NaN or infinite"
     lines = [
         f"  frames: {source.frames_read} read, {source.frames_used} used, "
         f"{source.frames_skipped} skipped, {source.frames_dropped} dropped, "

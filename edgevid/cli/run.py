@@ -36,7 +36,7 @@ EXIT_INTERRUPTED = 130
 )  # fmt: skip
 @click.option(
     "--smooth", default="none", show_default=True, metavar="SPEC",
-    help="mean:N averages the scores of the last N windows.",
+    help="mean:8, ema:0.8s, hysteresis:0.1, hmm:0.95, mean:4+vote:5 ...: see docs/run.md.",
 )  # fmt: skip
 @click.option("--hop", "hop_s", type=float, metavar="S", help="Seconds between windows.")
 @click.option(

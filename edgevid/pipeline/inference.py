@@ -1,9 +1,9 @@
-"""The inference thread: rings, executor and smoothers of every lane."""
+"""The inference thread: rings, executor and decisions of every lane."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,12 @@ import numpy as np
 from edgevid.clips import WindowBuilder
 from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
+from edgevid.pipeline.decisions import Continuity, Decider, Scored
 from edgevid.pipeline.executor import Memory, Request, new_executor
 from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStarted
 from edgevid.pipeline.queues import Inbox, Outbox
-from edgevid.protocols import Engine, Smoother
+from edgevid.protocols import Engine
+from edgevid.smoothing import SmootherFactory
 from edgevid.spec import StateSpec
 from edgevid.types import (
     Clip,
@@ -25,6 +27,9 @@ from edgevid.types import (
     SampledFrame,
     StageTimings,
 )
+
+_MOST_MISSING = 4
+"""Windows that may be missing in a row before smoothing begins anew (if they outlast a window)."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +50,19 @@ class _Lane:
     """What one stream remembers between windows."""
 
     builder: WindowBuilder
-    smoother: Smoother | None
+    decider: Decider
+    continuity: Continuity
     memory: Memory
     dropped_before: int
     clips_dropped: int = 0
     clips_refused: int = 0
+    clips_not_finite: int = 0
     states_broken: int = 0
 
     def restart(self) -> None:
         """Forget what came before: it no longer counts."""
         self.memory.reset()
-        if self.smoother is not None:
-            self.smoother.reset()
+        self.continuity.broken()
 
 
 class Inference:
@@ -75,7 +81,7 @@ class Inference:
         labels: Sequence[str],
         job: CaptureJob,
         alone: Sequence[bool],
-        new_smoother: Callable[[], Smoother] | None,
+        new_smoother: SmootherFactory | None,
         inbox: Inbox,
         outbox: Outbox[Result],
         states: Sequence[StateSpec] = (),
@@ -126,10 +132,21 @@ class Inference:
 
     def _source_started(self, number: int, message: SourceStarted) -> None:
         builder = WindowBuilder(self._job.clip, self._job.inputs, message.hop, message.source_id)
-        smoother = self._new_smoother() if self._new_smoother else None
-        memory = self._executor.new_memory()
-        self._lanes[number] = _Lane(builder, smoother, memory, self._inbox.dropped(number))
+        self._lanes[number] = _Lane(
+            builder,
+            Decider(self._labels, self._new_smoother() if self._new_smoother else None),
+            Continuity(self._max_hole_s(message.hop)),
+            self._executor.new_memory(),
+            self._inbox.dropped(number),
+        )
         self._outbox.put(message)
+
+    def _max_hole_s(self, hop: int) -> float | None:
+        """Windows that end farther apart have nothing in common any more; None: not timed."""
+        period_s = self._job.clip.period_s
+        if period_s is None:
+            return None
+        return period_s * max(self._job.clip.num_frames, _MOST_MISSING * hop)
 
     def with_drops(self, number: int, message: SourceEnded) -> SourceEnded:
         """The end of the source that lane `number` plays now, with what was dropped of it."""
@@ -142,16 +159,20 @@ class Inference:
             samples_dropped=dropped,
             clips_dropped=lane.clips_dropped,
             clips_refused=lane.clips_refused,
+            clips_not_finite=lane.clips_not_finite,
             states_broken=lane.states_broken,
         )
 
     def _source_ended(self, number: int, message: SourceEnded) -> None:
-        message = self.with_drops(number, message)
-        lane = self._lanes.pop(number, None)
-        last = lane.builder.finish() if lane is not None else None
-        if lane is not None and last is not None and message.error is None:
-            self._answer([(lane, last)])
-        self._outbox.put(message)
+        lane = self._lanes.get(number)
+        if lane is not None:
+            last = lane.builder.finish()
+            if last is not None and message.error is None:
+                self._answer([(lane, last)])
+            for prediction in lane.decider.finish():
+                self._outbox.put(prediction)
+        self._outbox.put(self.with_drops(number, message))
+        self._lanes.pop(number, None)
         if message.error is not None and all(self._alone):
             raise message.error
 
@@ -194,37 +215,37 @@ class Inference:
                 lane.restart()
                 continue
             self._check(scores)
-            smoothed = lane.smoother.update(scores, clip.end_s) if lane.smoother else scores
-            self._outbox.put(self._prediction(clip, scores, smoothed, started, inferred))
+            for prediction in self._decide(lane, clip, scores, started, inferred):
+                self._outbox.put(prediction)
 
-    def _prediction(
-        self, clip: Clip, scores: Float32Array, smoothed: Float32Array, started: int, inferred: int
-    ) -> Prediction:
-        raw, best = int(np.argmax(scores)), int(np.argmax(smoothed))
+    def _decide(
+        self, lane: _Lane, clip: Clip, scores: Float32Array, started: int, inferred: int
+    ) -> list[Prediction]:
+        if not np.isfinite(scores).all():
+            # Neither the smoother nor a reader can do anything with it.
+            lane.clips_not_finite += 1
+            return []
         waited_ms = (started - clip.newest_received_ns) / 1e6 - clip.preprocess_ms
-        now = time.monotonic_ns()
-        return Prediction(
+        timings = StageTimings(
+            capture_ms=clip.capture_ms,
+            preprocess_ms=clip.preprocess_ms,
+            queue_ms=max(waited_ms, 0.0),
+            infer_ms=(inferred - started) / 1e6,
+        )
+        window = Scored(
             source_id=clip.source_id,
             index=clip.index,
             start_s=clip.start_s,
             end_s=clip.end_s,
             scores=scores,
-            smoothed=smoothed,
-            label=self._labels[best],
-            score=float(smoothed[best]),
-            raw_label=self._labels[raw],
-            raw_score=float(scores[raw]),
             gap=clip.gap,
+            restart=lane.continuity.is_restart(clip.end_s, clip.gap),
             padded=clip.padded,
-            timings=StageTimings(
-                capture_ms=clip.capture_ms,
-                preprocess_ms=clip.preprocess_ms,
-                queue_ms=max(waited_ms, 0.0),
-                infer_ms=(inferred - started) / 1e6,
-                post_ms=(now - inferred) / 1e6,
-                total_ms=(now - clip.newest_received_ns) / 1e6,
-            ),
+            timings=timings,
+            received_ns=clip.newest_received_ns,
+            inferred_ns=inferred,
         )
+        return lane.decider.take(window)
 
     def _check(self, scores: Float32Array) -> None:
         if scores.shape != (len(self._labels),):

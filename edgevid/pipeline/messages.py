@@ -42,6 +42,7 @@ class SourceEnded:
         samples_dropped: Samples of a live source that the engine was too slow for.
         clips_dropped: Windows of a live source that newer ones replaced.
         clips_refused: Windows that miss frames, where only whole ones are wanted.
+        clips_not_finite: Windows whose scores were NaN or infinite: they have no prediction.
         states_broken: How often the model's states were NaN or infinite and began anew.
     """
 
@@ -52,6 +53,7 @@ class SourceEnded:
     samples_dropped: int = 0
     clips_dropped: int = 0
     clips_refused: int = 0
+    clips_not_finite: int = 0
     states_broken: int = 0
 
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
 from edgevid.pipeline.inference import Batching, Inference
 from edgevid.pipeline.messages import Result
 from edgevid.pipeline.queues import Closed, Inbox, Outbox, Waiting
 from edgevid.pipeline.summary import Summary
-from edgevid.protocols import Engine, Smoother
+from edgevid.protocols import Engine
+from edgevid.smoothing import SmootherFactory
 from edgevid.spec import StateSpec
 from edgevid.types import Prediction
 
@@ -53,7 +54,7 @@ class Stream(Iterator[Prediction]):
         labels: Sequence[str],
         lanes: Sequence[Sequence[NamedSource]],
         job: CaptureJob,
-        new_smoother: Callable[[], Smoother] | None = None,
+        new_smoother: SmootherFactory | None = None,
         max_clips: int | None = None,
         states: Sequence[StateSpec] = (),
         batching: Batching | None = None,

@@ -41,6 +41,7 @@ class SourceSummary:
         clips_dropped: Windows of a live source that newer ones replaced.
         clips_refused: Windows that miss frames and were left out (`strict_time`).
         clips_with_gap: Answered windows that miss frames the contract asks for.
+        clips_not_finite: Windows whose scores were NaN or infinite: they have no answer.
         outages: How often a live source was lost.
         away_s: Seconds that it was away, the outage at the end not counted.
         timeline: Smoothed labels over time, at most the last 1000 changes.
@@ -57,6 +58,7 @@ class SourceSummary:
     clips_dropped: int = 0
     clips_refused: int = 0
     clips_with_gap: int = 0
+    clips_not_finite: int = 0
     outages: int = 0
     away_s: float = 0.0
     label_changes: int = 0
@@ -144,6 +146,7 @@ class Summary:
         entry.frames_used = message.frames_sampled - message.samples_dropped
         entry.clips_dropped = message.clips_dropped
         entry.clips_refused = message.clips_refused
+        entry.clips_not_finite = message.clips_not_finite
         entry.frames_skipped = stats.frames_read - message.frames_sampled
         entry.notes.extend(stats.notes)
         if message.states_broken:
@@ -180,6 +183,7 @@ class Summary:
             "clips_dropped": self.total("clips_dropped"),
             "clips_refused": self.total("clips_refused"),
             "clips_with_gap": self.total("clips_with_gap"),
+            "clips_not_finite": self.total("clips_not_finite"),
             "fps": round(self.total("frames_read") * rate, 2),
             "clips_per_s": round(self.total("clips") * rate, 2),
             "stages_ms": {name: _percentiles(h) for name, h in self.stages.items()},

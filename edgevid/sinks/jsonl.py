@@ -63,6 +63,10 @@ class PredictionLine(BaseModel):
     padded: int = Field(
         ge=0, description="How many frames at the window's end repeat the last one."
     )
+    restart: bool = Field(description="Smoothing began anew with this window.")
+    lag_s: float = Field(
+        ge=0, description="Seconds after `end_s`, in the source, at which this was decided."
+    )
     timings_ms: TimingsMs
 
 
@@ -156,6 +160,8 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
         top=[(label, _score(score)) for label, score in best(prediction, labels, TOP)],
         gap=prediction.gap,
         padded=prediction.padded,
+        restart=prediction.restart,
+        lag_s=round(prediction.lag_s, 6),
         timings_ms=TimingsMs(**times),
     )
     return json.dumps(line.model_dump(by_alias=True), allow_nan=False)

@@ -26,7 +26,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_a_line_says_it_all(predict, labels, tmp_path) -> None:
     path = tmp_path / "out.jsonl"
     sink: Sink = JsonlSink(path, labels)
-    sink.write(replace(predict(3, "clockwise", score=0.75), gap=True, padded=2))
+    sink.write(
+        replace(predict(3, "clockwise", score=0.75), gap=True, padded=2, restart=True, lag_s=0.4)
+    )
     sink.close()
     assert path.read_bytes().endswith(b"}\n")
     assert json.loads(path.read_text()) == {
@@ -43,6 +45,8 @@ def test_a_line_says_it_all(predict, labels, tmp_path) -> None:
         "top": [["clockwise", 0.75], ["left", 0.05], ["right", 0.05], ["up", 0.05], ["down", 0.05]],
         "gap": True,
         "padded": 2,
+        "restart": True,
+        "lag_s": 0.4,
         "timings_ms": {
             "capture": 1.235,
             "preprocess": 0.5,
