@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
 from edgevid.pipeline.inference import Batching, Inference
