@@ -8,12 +8,13 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from edgevid.clips import Pick
+from edgevid.clips import FrameIndexSampler, PairSampler, Pick, Sampler
+from edgevid.clips.sampling import SKIP
 from edgevid.convert.spec_infer import Pictures
 from edgevid.errors import SourceError
 from edgevid.samples import SampleMaker
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.tracks import Tracks, stacked
+from edgevid.tracks import Tracks, flow_interval, stacked
 from edgevid.types import Frame, FrameTime, UInt8Array
 
 Window = dict[str, UInt8Array]
@@ -59,7 +60,7 @@ def _windows_of(pictures: Pictures, video: Path, steps: int, enlarge: bool = Fal
     length = clip.num_frames * steps
     maker = SampleMaker(pictures.inputs)
     samples: list[Mapping[str, UInt8Array]] = []
-    for frame, pick in _picked(video, clip, steps):
+    for frame, pick in _picked(video, clip, steps, flow_interval(pictures.inputs)):
         if enlarge:
             frame = _enlarged(frame, pictures.inputs)
         samples += [sample.arrays for sample in maker.push(frame, pick)]
@@ -73,8 +74,10 @@ def _windows_of(pictures: Pictures, video: Path, steps: int, enlarge: bool = Fal
     ]
 
 
-def _picked(video: Path, clip: ClipSpec, steps: int) -> Iterator[tuple[Frame, Pick]]:
-    """The frames of one window after the other."""
+def _picked(
+    video: Path, clip: ClipSpec, steps: int, pairs: int | None
+) -> Iterator[tuple[Frame, Pick]]:
+    """The frames of one window after the other, and those that flow goes to."""
     from edgevid.sources import open_source
 
     source = open_source(str(video))
@@ -86,20 +89,26 @@ def _picked(video: Path, clip: ClipSpec, steps: int) -> Iterator[tuple[Frame, Pi
         if steps > 1 and clip.period_s is not None:
             interval = max(1, round(clip.period_s * source.info.fps))
         stride = max(claimed // windows, length * interval)
-        wanted = {
+        wanted = [
             window * stride + frame * interval
             for window in range(windows)
             for frame in range(length)
-        }
+        ]
+        sampler: Sampler = FrameIndexSampler(wanted)
+        if pairs is not None:
+            sampler = PairSampler(sampler, pairs)
+        picked = SKIP
 
         def is_wanted(time: FrameTime) -> bool:
-            return time.index in wanted
+            nonlocal picked
+            picked = sampler.pick(time)
+            return picked.taken
 
-        for _ in wanted:
-            frame = source.read(is_wanted)
-            if frame is None:
+        last = wanted[-1] + (pairs or 0)
+        while (frame := source.read(is_wanted)) is not None:
+            yield frame, picked
+            if frame.time.index >= last:
                 return
-            yield frame, Pick((frame.time.pts_s,), (False,))
     finally:
         source.close()
 

@@ -78,6 +78,8 @@ def modality_of(tensor: TensorInfo, table: Mapping[str, Any]) -> str:
     """What the spec says, else what the number of channels gives away: `rgb` where it can be."""
     if "modality" in table:
         return str(table["modality"])
+    if "flow_interval" in table or "flow_method" in table:
+        return "flow"
     layout = table.get("layout")
     if layout in _STACKS:
         return "rgb" if _stacked(tensor, 3) or not _stacked(tensor, 2) else "flow"

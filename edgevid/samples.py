@@ -1,21 +1,39 @@
-"""From the frames that a sampler picks to samples: cropped and resized for every track.
+"""From the frames that a sampler picks to samples: pictures and flow fields of every track.
 
 The capture threads and `convert` make their samples here, so a model is calibrated and
-checked on what it is fed later.
+checked on what it is fed later. Each frame is resized once for each size and crop, and each
+flow field is computed once, whatever the windows:
+
+    frames        0  1  2  3  4  5  6  7  8      sampled: 0, 4, 8
+    flow          .--------->.--------->.        from each sample to the next
+    flow          .->         .->         .->    flow_interval = 1: to the next frame
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from edgevid.clips import Pick
 from edgevid.errors import SourceError
 from edgevid.preprocess import FrameTooSmall, Resizer
+from edgevid.preprocess.flow import Flow, encode, grey, no_motion, open_flow
 from edgevid.spec import InputSpec
 from edgevid.tracks import Tracks
 from edgevid.types import Frame, SampledFrame, UInt8Array
+
+Pictures = Mapping[tuple[object, ...], UInt8Array]
+"""By `InputSpec.picture`."""
+
+
+@dataclass(frozen=True)
+class _Unpaired:
+    """A sample that waits for the frame that its flow goes to."""
+
+    sample: SampledFrame
+    pick: Pick
+    greys: Pictures
 
 
 class SampleMaker:
@@ -24,14 +42,26 @@ class SampleMaker:
     Args:
         inputs: The model's inputs.
         fast: See `Resizer`.
+
+    Raises:
+        EngineError: This machine cannot compute optical flow as the contract says.
     """
 
     def __init__(self, inputs: Sequence[InputSpec], fast: bool = False) -> None:
-        self._tracks = Tracks(inputs, 1).specs
-        self._resizers = {spec.picture: Resizer(spec, fast) for spec in self._tracks.values()}
+        self._tracks = Tracks(inputs, 1)
+        specs = self._tracks.specs
+        self._resizers = {spec.picture: Resizer(spec, fast) for spec in specs.values()}
+        self._flows: dict[str, Flow] = {
+            name: open_flow(spec.flow_method)
+            for name, spec in specs.items()
+            if spec.flow_method is not None
+        }
+        self._waits = any(spec.flow_interval is not None for spec in specs.values())
+        self._greys: Pictures | None = None
+        self._unpaired: _Unpaired | None = None
 
     def push(self, frame: Frame, pick: Pick, capture_ms: float = 0.0) -> list[SampledFrame]:
-        """The samples that are made with this frame: one for each instant that it stands for.
+        """The samples that this frame completes, one for each instant that they stand for.
 
         Args:
             frame: Comes after the frames that were pushed before.
@@ -43,8 +73,18 @@ class SampleMaker:
         """
         started = time.perf_counter()
         pictures = self._pictures(frame)
+        greys = self._grey(pictures)
+        if pick.restart:
+            self._greys = self._unpaired = None
+        done: list[SampledFrame] = []
+        if self._unpaired is not None and pick.second:
+            done = self._paired(self._unpaired, frame, greys, started)
+            self._unpaired = None
+            started = time.perf_counter()
+        if not pick.ticks_s:
+            return done
         sample = SampledFrame(
-            arrays={name: pictures[spec.picture] for name, spec in self._tracks.items()},
+            arrays=self._arrays(pictures, greys),
             time=frame.time,
             tick_s=pick.ticks_s[0],
             gap=pick.gaps[0],
@@ -52,9 +92,12 @@ class SampleMaker:
             capture_ms=capture_ms,
             preprocess_ms=(time.perf_counter() - started) * 1e3,
         )
-        return _repeated(sample, pick)
+        if self._waits:
+            self._unpaired = _Unpaired(sample, pick, greys)
+            return done
+        return [*done, *self._repeated(sample, pick)]
 
-    def _pictures(self, frame: Frame) -> dict[tuple[object, ...], UInt8Array]:
+    def _pictures(self, frame: Frame) -> Pictures:
         try:
             return {key: resize(frame.data) for key, resize in self._resizers.items()}
         except FrameTooSmall as exc:
@@ -62,9 +105,71 @@ class SampleMaker:
                 f"{frame.source_id}: {exc}", "Use a source with larger pictures"
             ) from None
 
+    def _grey(self, pictures: Pictures) -> Pictures:
+        """The pictures that flow is computed on."""
+        keys = {self._tracks.specs[name].picture for name in self._flows}
+        return {key: grey(pictures[key]) for key in keys}
 
-def _repeated(sample: SampledFrame, pick: Pick) -> list[SampledFrame]:
-    """One sample for each tick that the frame stands for; its cost counts once."""
-    again = replace(sample, restart=False, capture_ms=0.0, preprocess_ms=0.0)
-    rest = zip(pick.ticks_s[1:], pick.gaps[1:], strict=True)
-    return [sample, *(replace(again, tick_s=tick_s, gap=gap) for tick_s, gap in rest)]
+    def _arrays(self, pictures: Pictures, greys: Pictures) -> dict[str, UInt8Array]:
+        """All of a sample but the flow that waits for a second frame."""
+        arrays = {}
+        for name, spec in self._tracks.specs.items():
+            if name not in self._flows:
+                arrays[name] = pictures[spec.picture]
+            elif spec.flow_interval is None:
+                arrays[name] = self._field(name, spec, self._greys, greys)
+        self._greys = greys
+        return arrays
+
+    def _paired(
+        self, first: _Unpaired, frame: Frame, greys: Pictures, started: float
+    ) -> list[SampledFrame]:
+        """The sample that waited, with its flow to `frame`."""
+        fields = {
+            name: self._field(name, self._tracks.specs[name], first.greys, greys)
+            for name in self._flows
+            if self._tracks.specs[name].flow_interval is not None
+        }
+        took_ms = (time.perf_counter() - started) * 1e3
+        sample = replace(
+            first.sample,
+            arrays={**first.sample.arrays, **fields},
+            # It is not complete before this frame is there.
+            time=replace(first.sample.time, received_ns=frame.time.received_ns),
+            preprocess_ms=first.sample.preprocess_ms + took_ms,
+        )
+        return self._repeated(sample, first.pick)
+
+    def _field(
+        self, name: str, spec: InputSpec, first: Pictures | None, second: Pictures
+    ) -> UInt8Array:
+        if first is None:
+            return no_motion(*spec.size)
+        return encode(self._flows[name](first[spec.picture], second[spec.picture]))
+
+    def _repeated(self, sample: SampledFrame, pick: Pick) -> list[SampledFrame]:
+        """One sample for each tick that the frame stands for; its cost counts once."""
+        again = replace(
+            sample,
+            arrays=self._tracks.repeated(sample.arrays),
+            restart=False,
+            capture_ms=0.0,
+            preprocess_ms=0.0,
+        )
+        rest = zip(pick.ticks_s[1:], pick.gaps[1:], strict=True)
+        return [sample, *(replace(again, tick_s=tick_s, gap=gap) for tick_s, gap in rest)]
+
+
+def check_motion(inputs: Sequence[InputSpec], source_id: str, num_frames: int | None) -> None:
+    """Raise SourceError where optical flow is asked of a source of a single frame.
+
+    Args:
+        num_frames: Of the source; None where unknown.
+    """
+    flows = [i.name for i in inputs if i.modality == "flow"]
+    if flows and num_frames is not None and num_frames < 2:
+        raise SourceError(
+            f"{source_id} is a single picture, and input {flows[0]!r} of the model takes optical "
+            "flow, which needs two frames at least",
+            "Give a video",
+        )

@@ -228,12 +228,17 @@ class InputSpec(Strict):
         flow = self.modality == "flow"
         return (*self.picture, *((self.flow_method, self.flow_interval) if flow else ()))
 
+    @property
+    def starts_before(self) -> bool:
+        """True where what belongs to a sample is the flow to it from the sample before."""
+        return self.modality == "flow" and self.flow_interval is None
+
     def items(self, num_frames: int) -> range:
         """Which samples of a window of `num_frames` there is something for it to take of.
 
         Optical flow between the frames of a window belongs to the later one of each two.
         """
-        return range(1 if self.modality == "flow" and not self.flow_interval else 0, num_frames)
+        return range(1 if self.starts_before else 0, num_frames)
 
     def positions(self, num_frames: int) -> range:
         """Which samples of a window of `num_frames` it is fed."""

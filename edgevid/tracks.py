@@ -20,6 +20,9 @@ from edgevid.types import UInt8Array
 FLOW_BOUND = 20.0
 """Pixels. Optical flow is clipped to this much either way (TSN and those before it do so)."""
 
+NO_MOTION = 128
+"""The byte of a flow field where nothing moves."""
+
 
 class Tracks:
     """The tracks of a model's inputs.
@@ -44,6 +47,13 @@ class Tracks:
         """Track name to the shape of one sample, `(H, W, channels)`."""
         return {name: (*spec.size, spec.channels) for name, spec in self.specs.items()}
 
+    def repeated(self, sample: Mapping[str, UInt8Array]) -> dict[str, UInt8Array]:
+        """What follows `sample` where its frame stands for the next instant too."""
+        return {
+            name: np.full_like(array, NO_MOTION) if self.specs[name].starts_before else array
+            for name, array in sample.items()
+        }
+
     def cut(self, windows: Mapping[str, UInt8Array]) -> dict[str, UInt8Array]:
         """What the graph is fed of one window.
 
@@ -59,6 +69,11 @@ class Tracks:
         at = spec.positions(self._num_frames)
         taken = window[at.start : at.stop : at.step]
         return taken if spec.takes_clip else taken[0]
+
+
+def flow_interval(inputs: Sequence[InputSpec]) -> int | None:
+    """Frames from the first to the second of a pair; None where samples are paired, or none."""
+    return next((i.flow_interval for i in inputs if i.flow_interval is not None), None)
 
 
 def stacked(samples: Sequence[Mapping[str, UInt8Array]]) -> dict[str, UInt8Array]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 
-from edgevid.clips import IntervalSampler, NthFrameSampler, Pick, Sampler
+from edgevid.clips import IntervalSampler, NthFrameSampler, PairSampler, Pick, Sampler
+from edgevid.clips.sampling import SKIP
 from edgevid.clips.timeline import Timeline
 from edgevid.errors import SourceError
 from edgevid.protocols import FrameSource
-from edgevid.samples import SampleMaker
+from edgevid.samples import SampleMaker, check_motion
 from edgevid.sources import open_source
 from edgevid.sources.clip_list import ListedClip
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.types import FrameTime, SourceInfo, UInt8Array
+from edgevid.tracks import flow_interval
+from edgevid.types import Frame, FrameTime, SourceInfo, UInt8Array
 
 Window = tuple[int, ...]
 """Numbers of its T samples."""
@@ -52,6 +55,7 @@ class VideoReader:
     def __init__(self, clip: ClipSpec, inputs: Sequence[InputSpec], write: Write) -> None:
         self._clip = clip
         self._inputs = inputs
+        self._pairs = flow_interval(inputs)
         self._write = write
 
     def estimate(self, listed: ListedClip) -> tuple[Timeline, bool]:
@@ -63,8 +67,8 @@ class VideoReader:
         Raises:
             SourceError: The video cannot be opened, or is live.
         """
-        with closing(_open(listed)) as source:
-            claimed = _claimed_samples(self._clip, source.info, listed)
+        with closing(self._open(listed)) as source:
+            claimed = _claimed_samples(self._clip, source.info, listed, self._pairs or 0)
         if claimed is None:
             return self.read(listed, {}, to_end=True).timeline, True
         return Timeline(claimed), False
@@ -80,71 +84,153 @@ class VideoReader:
         Raises:
             SourceError: The video cannot be opened or read, or is live.
         """
-        with closing(_open(listed)) as source:
-            numbering = _Numbering(_sampler(self._clip, source.info), listed)
-            places: dict[int, list[tuple[int, int]]] = defaultdict(list)
-            for key, numbers in windows.items():
-                for position, number in enumerate(numbers):
-                    places[number].append((key, position))
-            start_s: dict[int, float] = {}
-            # Every window is made as if it were a stream of its own.
-            makers = {key: SampleMaker(self._inputs) for key in windows}
+        with closing(self._open(listed)) as source:
+            numbering = _Numbering(self._clip, source.info, listed, self._pairs)
+            streams = {
+                key: self._stream(key, numbers, numbering) for key, numbers in windows.items()
+            }
+            last = -1 if to_end else max(chain.from_iterable(windows.values()), default=-1)
 
             def want(time: FrameTime) -> bool:
-                return numbering.take(time) or any(n in places for n in numbering.current)
+                ended = numbering.take(time)
+                for stream in streams.values():
+                    stream.pick(numbering.now)
+                return ended or any(stream.picked.taken for stream in streams.values())
 
-            last = -1 if to_end else max(places, default=-1)
             while (frame := source.read(want)) is not None and not numbering.ended:
-                for number in numbering.current:
-                    for key, position in places[number]:
-                        pick = Pick((frame.time.pts_s,), (False,))
-                        for sample in makers[key].push(frame, pick):
-                            self._write(key, position, sample.arrays)
-                        start_s.setdefault(key, frame.time.pts_s)
-                if 0 <= last < numbering.count and not numbering.breaks:
-                    return Reading(numbering.timeline, start_s, to_end=False)
-            return Reading(numbering.timeline, start_s, to_end=True)
+                for stream in streams.values():
+                    stream.push(frame, self._write)
+                if 0 <= last < numbering.complete and not numbering.breaks:
+                    return Reading(numbering.timeline, _starts(streams), to_end=False)
+            return Reading(numbering.timeline, _starts(streams), to_end=True)
+
+    def _stream(self, key: int, numbers: Window, numbering: _Numbering) -> _WindowStream:
+        sampler: Sampler = _Chosen(numbers, numbering)
+        if self._pairs is not None:
+            fps = self._clip.fps if self._clip.sampling == "interval" else None
+            sampler = PairSampler(sampler, self._pairs, fps)
+        return _WindowStream(key, sampler, SampleMaker(self._inputs))
+
+    def _open(self, listed: ListedClip) -> FrameSource:
+        # No model runs meanwhile: decoding may have every core.
+        source = open_source(listed.uri, threads=0)
+        try:
+            if source.info.is_live:
+                raise SourceError(f"{source.source_id} is live: its frames cannot be read again")
+            check_motion(self._inputs, source.source_id, source.info.num_frames)
+        except SourceError:
+            source.close()
+            raise
+        return source
+
+
+def _starts(streams: Mapping[int, _WindowStream]) -> dict[int, float]:
+    return {key: s.start_s for key, s in streams.items() if s.start_s is not None}
+
+
+class _Chosen:
+    """Picks samples by their numbers."""
+
+    def __init__(self, numbers: Window, numbering: _Numbering) -> None:
+        self._times_wanted = Counter(numbers)
+        self._numbering = numbering
+
+    def pick(self, time: FrameTime) -> Pick:  # noqa: ARG002 - it was numbered
+        """Decide about the frame that was numbered last."""
+        now = self._numbering
+        ticks = tuple(
+            tick
+            for number, tick in zip(now.current, now.ticks_s, strict=True)
+            for _ in range(self._times_wanted[number])
+        )
+        return Pick(ticks, (False,) * len(ticks), now.restart)
+
+
+class _WindowStream:
+    """One window, made as if it were a stream of its own."""
+
+    def __init__(self, key: int, sampler: Sampler, maker: SampleMaker) -> None:
+        self._key = key
+        self._sampler = sampler
+        self._maker = maker
+        self._position = 0
+        self.picked = SKIP
+        self.start_s: float | None = None
+
+    def pick(self, now: FrameTime) -> None:
+        """Decide about the frame at hand."""
+        self.picked = self._sampler.pick(now)
+
+    def push(self, frame: Frame, write: Write) -> None:
+        """Take the frame where it was picked."""
+        if not self.picked.taken:
+            return
+        for sample in self._maker.push(frame, self.picked):
+            write(self._key, self._position, sample.arrays)
+            self._position += 1
+            self.start_s = sample.time.pts_s if self.start_s is None else self.start_s
 
 
 class _Numbering:
-    """Numbers the samples of one source as its frames come."""
+    """Numbers the samples of one source as its frames come.
 
-    def __init__(self, sampler: Sampler, listed: ListedClip) -> None:
-        self._sampler = sampler
+    Attributes:
+        current: Those that the frame at hand stands for.
+        ticks_s: Their instants.
+        now: Its time, in a part that is taken as a file.
+        restart: It does not continue what came before it.
+        count: Samples so far.
+        complete: Of these, how many have the second frame that their flow goes to.
+    """
+
+    def __init__(
+        self, clip: ClipSpec, info: SourceInfo, listed: ListedClip, pairs: int | None
+    ) -> None:
+        self._by_frame = clip.sampling != "interval"
+        self._sampler = _sampler(clip, info)
+        if pairs is not None and not self._by_frame:
+            self._sampler = PairSampler(self._sampler, pairs, clip.fps)
+        self._pairs = pairs or 0
         self._listed = listed
         self._frames = 0
-        self.count = 0
+        self.count = self.complete = 0
         self.current = range(0)
+        self.ticks_s: tuple[float, ...] = ()
+        self.now = FrameTime(0, 0.0, 0.0)
+        self.restart = False
         self.breaks: list[int] = []
         self.ended = False
 
     def take(self, time: FrameTime) -> bool:
         """Number the samples that the frame stands for; True once the part is over."""
-        self.current = range(0)
+        self.current, self.ticks_s = range(0), ()
+        self.restart = False
         self.ended = time.pts_s >= self._listed.end_s
         if self.ended or time.pts_s < self._listed.start_s:
             return self.ended
         # A part is sampled as a file that begins with it.
-        pick = self._sampler.pick(replace(time, index=self._frames))
+        self.now = replace(time, index=self._frames)
+        pick = self._sampler.pick(self.now)
         self._frames += 1
+        self.restart = pick.restart
         if pick.restart:
+            if self._pairs:
+                self.count = self.complete  # the last one never gets its second frame
             self.breaks.append(self.count)
+        if pick.second:
+            self.complete = self.count
         self.current = range(self.count, self.count + len(pick.ticks_s))
+        self.ticks_s = pick.ticks_s
         self.count = self.current.stop
+        if not self._pairs:
+            self.complete = self.count
+        elif self._by_frame:
+            self.complete = max(self.count - self._pairs, 0)
         return False
 
     @property
     def timeline(self) -> Timeline:
-        return Timeline(self.count, tuple(self.breaks))
-
-
-def _open(listed: ListedClip) -> FrameSource:
-    # No model runs meanwhile: decoding may have every core.
-    source = open_source(listed.uri, threads=0)
-    if source.info.is_live:
-        source.close()
-        raise SourceError(f"{source.source_id} is live: its frames cannot be read again")
-    return source
+        return Timeline(self.complete, tuple(b for b in self.breaks if b < self.complete))
 
 
 def _sampler(clip: ClipSpec, info: SourceInfo) -> Sampler:
@@ -157,13 +243,16 @@ def _sampler(clip: ClipSpec, info: SourceInfo) -> Sampler:
     return IntervalSampler(clip.period_s, frame_s, clip.period_s * clip.num_frames)
 
 
-def _claimed_samples(clip: ClipSpec, info: SourceInfo, listed: ListedClip) -> int | None:
+def _claimed_samples(
+    clip: ClipSpec, info: SourceInfo, listed: ListedClip, pairs: int
+) -> int | None:
     """How many samples the header promises; None where it says too little."""
     if not info.num_frames or info.fps <= 0:
         return None
     first = math.ceil(listed.start_s * info.fps)
     last = min(listed.end_s * info.fps, info.num_frames)
-    frames = math.ceil(last) - first
+    per_pair = info.fps / clip.fps if clip.fps and clip.sampling == "interval" else 1.0
+    frames = math.ceil(last) - first - math.ceil(pairs * per_pair)
     if frames < 1:
         return None
     if clip.sampling != "interval":

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edgevid.types import FrameTime
@@ -55,11 +55,18 @@ class Pick:
         ticks_s: The instants that the frame stands for; empty: skip it.
         gaps: For each of them, True where the frame is too far away.
         restart: The frame does not continue what came before it.
+        second: Optical flow goes to this frame from the one that was last sampled.
     """
 
     ticks_s: tuple[float, ...] = ()
     gaps: tuple[bool, ...] = ()
     restart: bool = False
+    second: bool = False
+
+    @property
+    def taken(self) -> bool:
+        """True where the frame's pixels are needed."""
+        return bool(self.ticks_s) or self.second
 
 
 SKIP = Pick()
@@ -148,3 +155,44 @@ class FrameIndexSampler:
         if not count:
             return SKIP
         return Pick((time.pts_s,) * count, (False,) * count)
+
+
+class PairSampler:
+    """Finds, for every sample of another sampler, the frame that its optical flow goes to.
+
+    That is the frame nearest to `frames` / `fps` seconds after the instant sampled, or
+    `frames` frames of the source later where `fps` is None; the next frame at least, the next
+    one sampled at most:
+
+        frames    0  1  2  3  4  5  6  7
+        sampled   0           4
+        second       1           5          frames = 1
+
+    Args:
+        sampler: Picks the samples.
+        frames: At least 1.
+        fps: Of `frames`.
+    """
+
+    def __init__(self, sampler: Sampler, frames: int, fps: float | None = None) -> None:
+        self._sampler = sampler
+        self._frames = frames
+        self._fps = fps
+        self._due: float | None = None
+
+    def pick(self, time: FrameTime) -> Pick:
+        pick = self._sampler.pick(time)
+        second = self._due is not None and not pick.restart
+        second = second and (bool(pick.ticks_s) or self._is_due(time))
+        if second or pick.restart:
+            self._due = None
+        if pick.ticks_s:
+            by_time = self._fps and pick.ticks_s[-1] + self._frames / self._fps
+            self._due = by_time or time.index + self._frames
+        return replace(pick, second=second)
+
+    def _is_due(self, time: FrameTime) -> bool:
+        """True where no later frame is nearer."""
+        if self._due is None or self._fps is None:
+            return self._due is not None and time.index >= self._due
+        return self._due - time.pts_s <= time.next_pts_s - self._due + _TIE_S

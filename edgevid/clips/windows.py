@@ -69,7 +69,7 @@ class WindowBuilder:
         if self._emitted or not self._samples:
             return None
         missing = self._num_frames - len(self._samples)
-        last = {name: ring.last().copy() for name, ring in self._rings.items()}
+        last = self._tracks.repeated({n: r.last().copy() for n, r in self._rings.items()})
         for _ in range(missing):
             self._samples.append(self._samples[-1])
             for name, ring in self._rings.items():

@@ -14,10 +14,11 @@ from edgevid.pipeline.messages import Captured, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
 from edgevid.pipeline.queues import Closed, Inbox
 from edgevid.protocols import FrameSource
-from edgevid.samples import SampleMaker
+from edgevid.samples import SampleMaker, check_motion
 from edgevid.sources.paced import PacedSource
 from edgevid.sources.reconnecting import ReconnectingSource, RetryPolicy
 from edgevid.spec import ClipSpec, InputSpec
+from edgevid.tracks import flow_interval
 from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
 
 
@@ -147,6 +148,7 @@ class _Reader:
     ) -> None:
         self._open = named.open
         self._job = job
+        self._flow_interval = flow_interval(job.inputs)
         self._put = put
         self._stop = stop
         self.source = _kept_up(named, job, put, stop)
@@ -154,16 +156,18 @@ class _Reader:
 
     def read_all(self) -> None:
         info = self.source.info
+        if not info.is_live:
+            check_motion(self._job.inputs, self.source.source_id, info.num_frames)
         limit = self._job.duration_s
         if limit is not None and info.num_frames:
             info = replace(info, num_frames=min(info.num_frames, max(int(limit * info.fps), 1)))
-        plan = plan_sampling(self._job.clip, info, self._job.slide)
+        plan = plan_sampling(self._job.clip, info, self._job.slide, self._flow_interval)
         self._put(SourceStarted(self.source.source_id, info, plan.hop, plan.notes))
         if plan.expected_frames is None:
             for sample in self._samples(plan):
                 self._put(sample)
-            return
-        self._put_whole_file(plan, plan.expected_frames)
+        else:
+            self._put_whole_file(plan, plan.expected_frames)
 
     def _put_whole_file(self, plan: SamplingPlan, expected: int) -> None:
         """One window from the whole file; read again where the header's count was wrong."""
@@ -173,7 +177,8 @@ class _Reader:
             self.source.close()
             self.source = self._open()
             self.sampled = 0
-            samples = list(self._samples(plan_whole_file(self._job.clip, decoded)))
+            plan = plan_whole_file(self._job.clip, decoded, self._flow_interval)
+            samples = list(self._samples(plan))
         clip = whole_file_clip(self._job, samples, self.source.source_id, decoded)
         if clip is not None:
             self._put(clip)
@@ -185,15 +190,18 @@ class _Reader:
             started = time.perf_counter()
             frame = self.source.read(picker.want)
             if frame is None or self._is_over(frame) or self._stop.is_set():
-                return
+                break
             captured = time.perf_counter()
             if self._job.want_frames:
                 self._put(frame)
-            if not picker.pick.ticks_s:
+            if not picker.pick.taken:
                 continue
-            self.sampled += 1
+            self.sampled += bool(picker.pick.ticks_s)
             capture_ms = self._capture_ms(frame, started, captured)
             yield from maker.push(frame, picker.pick, capture_ms)
+        if not self._stop.is_set():
+            # A header may promise more frames than decode.
+            check_motion(self._job.inputs, self.source.source_id, self.source.stats.frames_read)
 
     def _is_over(self, frame: Frame) -> bool:
         limit = self._job.duration_s
@@ -228,7 +236,7 @@ class _Picker:
 
     def want(self, frame_time: FrameTime) -> bool:
         self.pick = self._sampler.pick(frame_time)
-        return self._want_all or bool(self.pick.ticks_s)
+        return self._want_all or self.pick.taken
 
 
 def whole_file_clip(

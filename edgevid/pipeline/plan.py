@@ -8,6 +8,7 @@ from edgevid.clips import (
     FrameIndexSampler,
     IntervalSampler,
     NthFrameSampler,
+    PairSampler,
     Sampler,
     segment_indices,
     uniform_indices,
@@ -84,20 +85,30 @@ class SamplingPlan:
     notes: tuple[str, ...] = ()
 
 
-def plan_sampling(clip: ClipSpec, info: SourceInfo, slide: bool) -> SamplingPlan:
+def plan_sampling(
+    clip: ClipSpec, info: SourceInfo, slide: bool, flow_interval: int | None = None
+) -> SamplingPlan:
     """Choose how to sample a source.
 
     Args:
         clip: The contract, options applied.
         info: The source's own figures.
         slide: Sliding windows on files too.
+        flow_interval: Of the inputs, where one has it.
     """
-    frame_s = 1.0 / info.fps if info.fps > 0 else 0.0
-    period_s = clip.period_s
     whole_file = clip.sampling != "interval" and not info.is_live and not slide
     if whole_file:
         # A wrong or unknown count only costs a second pass over the file.
-        return plan_whole_file(clip, info.num_frames or 1)
+        return plan_whole_file(clip, info.num_frames or 1, flow_interval)
+    plan = _plan_sliding(clip, info)
+    if flow_interval is None:
+        return plan
+    return replace(plan, sampler=PairSampler(plan.sampler, flow_interval, clip.fps))
+
+
+def _plan_sliding(clip: ClipSpec, info: SourceInfo) -> SamplingPlan:
+    frame_s = 1.0 / info.fps if info.fps > 0 else 0.0
+    period_s = clip.period_s
     if period_s is None:
         return SamplingPlan(
             NthFrameSampler(clip.frame_interval),
@@ -120,14 +131,20 @@ def plan_sampling(clip: ClipSpec, info: SourceInfo, slide: bool) -> SamplingPlan
     return plan
 
 
-def plan_whole_file(clip: ClipSpec, num_decoded: int) -> SamplingPlan:
-    """One window from a file of which `num_decoded` frames decode."""
+def plan_whole_file(
+    clip: ClipSpec, num_decoded: int, flow_interval: int | None = None
+) -> SamplingPlan:
+    """One window from a file of which `num_decoded` frames decode.
+
+    With a flow interval the frames at the end, which have no second frame, are not sampled,
+    as in TSN's test setting.
+    """
     indices = uniform_indices if clip.sampling == "uniform" else segment_indices
-    return SamplingPlan(
-        FrameIndexSampler(indices(num_decoded, clip.num_frames)),
-        hop=clip.num_frames,
-        expected_frames=num_decoded,
-    )
+    paired = max(num_decoded - (flow_interval or 0), 1)
+    sampler: Sampler = FrameIndexSampler(indices(paired, clip.num_frames))
+    if flow_interval is not None:
+        sampler = PairSampler(sampler, flow_interval)
+    return SamplingPlan(sampler, hop=clip.num_frames, expected_frames=num_decoded)
 
 
 def _hop(hop_s: float | None, period_s: float) -> int:

@@ -8,6 +8,7 @@ from edgevid.clips import (
     FrameIndexSampler,
     IntervalSampler,
     NthFrameSampler,
+    PairSampler,
     segment_indices,
     uniform_indices,
 )
@@ -121,3 +122,61 @@ def test_file_index_sampler_gives_each_index_as_often_as_listed(indices):
     sampler = FrameIndexSampler(sorted(indices))
     got = [t.index for t in times([i * 0.04 for i in range(31)]) for _ in sampler.pick(t).ticks_s]
     assert got == sorted(indices)
+
+
+def paired(sampler, pts: list[float]) -> dict[float, int]:
+    """Instant sampled to the number of the frame that its flow goes to."""
+    found, last = {}, ()
+    for time in times(pts):
+        pick = sampler.pick(time)
+        if pick.second:
+            found |= dict.fromkeys(last, time.index)
+        last = pick.ticks_s or last
+    return found
+
+
+@given(
+    st.lists(st.floats(0.01, 0.1), min_size=4, max_size=50),
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.floats(5, 40),
+)
+def test_flow_goes_to_the_frame_nearest_to_its_interval(steps, interval, frames, fps):
+    frames = min(frames, interval)
+    pts = [sum(steps[:i]) for i in range(len(steps))]
+    plain = taken(IntervalSampler(interval / fps), pts)
+    seconds = paired(PairSampler(IntervalSampler(interval / fps), frames, fps), pts)
+    sampled = [pts.index(at) for _, at in plain]
+    for (tick, at), number in zip(plain, sampled, strict=True):
+        later = range(number + 1, len(pts))
+        following = next((n for n in sampled if n > number), len(pts) - 1)
+        due = [t for t, a in plain if a == at][-1] + frames / fps
+        # Float sums may put a frame that is equally near on either side.
+        near = min((abs(pts[n] - due) for n in later), default=0)
+        if tick not in seconds:
+            assert not later or due > pts[-1] - 1e-9, "left without a second frame"
+            continue
+        found = seconds[tick]
+        assert number < found <= following
+        if found < following:
+            assert abs(pts[found] - due) <= near + 1e-5
+
+
+def test_flow_between_consecutive_frames_of_a_sparse_sampling():
+    pts = [i / 30 for i in range(10)]
+    sampler = PairSampler(IntervalSampler(4 / 30), 1, 30)
+    assert list(paired(sampler, pts).values()) == [1, 5, 9]
+
+
+def test_flow_by_frames_of_the_source_as_it_comes():
+    pts = [i / 30 for i in range(10)]
+    assert list(paired(PairSampler(NthFrameSampler(4), 2), pts).values()) == [2, 6]
+    assert list(paired(PairSampler(FrameIndexSampler([0, 3, 3, 9]), 5), pts).values()) == [3, 8]
+
+
+def test_no_flow_goes_across_a_cut():
+    pts = [0, 0.1, 0.2, 5.0, 5.1, 5.2]
+    sampler = PairSampler(IntervalSampler(0.2), 1, 10)
+    picks = [sampler.pick(t) for t in times(pts)]
+    assert [p.second for p in picks] == [False, True, False, False, True, False]
+    assert [p.restart for p in picks] == [False, False, False, True, False, False]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,6 +39,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 TIMES_4 = ClipSpec(num_frames=4, sampling="interval", frame_interval=2, fps=25)
 UNIFORM_4 = ClipSpec(num_frames=4, sampling="uniform")
+FLOW_2 = {"modality": "flow", "flow_interval": 2}
 SMALL = InputSpec(name="clip", layout="NCTHW", size=(16, 24))
 
 
@@ -187,9 +189,31 @@ def runtime_windows(uri: str, clip: ClipSpec, inputs: tuple[InputSpec, ...]) -> 
         (UNIFORM_4, (SMALL,)),
         (ClipSpec(num_frames=4, sampling="segments"), (SMALL,)),
         (ClipSpec(num_frames=80, fps=50), (SMALL,)),
+        (
+            ClipSpec(num_frames=8, fps=25),
+            (input_spec(frames="pair"), input_spec(name="fovea", crop="fovea", size=(32, 20))),
+        ),
+        (TIMES_4, (SMALL, input_spec(name="flow", modality="flow"))),
+        (
+            ClipSpec(num_frames=3, fps=25, frame_interval=4),
+            (SMALL, input_spec(name="flow", modality="flow", flow_interval=1)),
+        ),
+        (
+            ClipSpec(num_frames=3, fps=12, frame_interval=3),
+            (input_spec(modality="flow", flow_interval=3), SMALL.model_copy(update={"name": "x"})),
+        ),
+        (ClipSpec(frame_interval=3), (input_spec(layout="NCHW", **FLOW_2),)),
+        (UNIFORM_4, (input_spec(**FLOW_2),)),
+        (ClipSpec(num_frames=4, sampling="segments"), (input_spec(**FLOW_2), input_spec(name="x"))),
+        (ClipSpec(num_frames=80, fps=50), (input_spec(modality="flow"),)),
+        (ClipSpec(num_frames=70, fps=25), (input_spec(modality="flow", flow_interval=1),)),
     ],
-    ids=["interval", "two-rates", "one-frame", "no-fps", "uniform", "segments", "too-short"],
-)
+    ids=[
+        "interval", "two-rates", "one-frame", "no-fps", "uniform", "segments", "too-short",
+        "pair-and-fovea", "flow", "flow-to-next", "flow-at-another-rate", "flow-of-one-frame",
+        "flow-uniform", "flow-segments", "flow-too-short", "flow-to-next-too-short",
+    ],
+)  # fmt: skip
 def test_clips_are_the_windows_of_the_runtime_pixel_by_pixel(
     videos: Path, clip: ClipSpec, inputs: tuple[InputSpec, ...]
 ):
@@ -206,6 +230,27 @@ def test_clips_are_the_windows_of_the_runtime_pixel_by_pixel(
             assert all(a.dtype == np.uint8 and len(a) == 1 for a in found.feeds.values())
             pixels = (a.tobytes() for a in found.feeds.values())
             assert (round(found.start_s, 9), *pixels) in expected
+
+
+def test_videos_smaller_than_the_fovea_are_left_out_and_said(videos: Path):
+    large = make_video(videos / "large.mp4", 20)
+    inputs = (input_spec(crop="fovea", size=(40, 40)),)
+    with pytest.raises(SourceError, match=r"a.mp4: its picture is 48x32, and the fovea of input"):
+        draw([str(videos / "a.mp4")], TIMES_4, inputs, 2)
+    drawn = draw([str(large), "synthetic:?seconds=2"], TIMES_4, inputs, 4)
+    assert drawn.sources == ("synthetic:?seconds=2",)
+    assert "1 of 2 videos are left out" in drawn.notes[0]
+    assert "takes the centre 40x40" in drawn.notes[0]
+
+
+def test_flow_of_a_still_image_is_left_out_and_said(videos: Path):
+    image = videos / "still.png"
+    cv2.imwrite(str(image), np.zeros((40, 40, 3), np.uint8))
+    inputs = (input_spec(modality="flow"),)
+    with pytest.raises(SourceError, match=r"still.png is a single picture.* takes optical flow"):
+        draw([str(image)], TIMES_4, inputs, 2)
+    drawn = draw([str(image), str(videos / "a.mp4")], TIMES_4, inputs, 2)
+    assert drawn.sources == (str(videos / "a.mp4"),)
 
 
 def test_windows_of_a_file_are_spread_over_its_time(videos: Path):
