@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +37,7 @@ from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.convert.states import infer_states, without_states
 from edgevid.convert.streaming.stateful import make_stateful
 from edgevid.engines.build_options import BuildOptions
+from edgevid.environment import environment
 from edgevid.errors import MissingDependencyError, ModelError, ParityError, SpecError
 from edgevid.manifest import (
     MANIFEST_NAME,
@@ -60,6 +58,9 @@ PARITY_STEPS = 16
 
 Asked = Literal["auto", "fp32", "fp16", "int8"]
 """What may be asked for. `auto`: the fastest that answers the same."""
+
+
+_PACKAGES = ("onnxruntime", "onnx", "onnxslim", "numpy")
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def convert(
                 started=started,
                 seconds=round(time.monotonic() - clock, 2),
                 command=command,
-                environment=_environment(),
+                environment=environment(_PACKAGES),
             )
             report = _report(source, original, final, file, plans, run, journal)
             _finish(staging, source, checked, final, report)
@@ -365,17 +366,6 @@ def _describe_quantised(final: _Final) -> Quantised | None:
         top1_agreement=report.winner.comparison.top1_agreement,
         verdict=report.reason,
     )
-
-
-def _environment() -> dict[str, str]:
-    packages = ("onnxruntime", "onnx", "onnxslim", "numpy")
-    return {
-        "edgevid": __version__,
-        "Python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": str(len(os.sched_getaffinity(0))),
-    }
 
 
 def require_packages() -> None:

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from edgevid.types import Clip as Clip
     from edgevid.types import Frame as Frame
     from edgevid.types import Prediction as Prediction
+    from edgevid.validation import Evaluation as Evaluation
+    from edgevid.validation import Views as Views
+    from edgevid.validation import evaluate as evaluate
 
 _HOMES = {
     "load": "edgevid.api",
     "open_source": "edgevid.api",
     "stream": "edgevid.api",
     "EdgevidError": "edgevid.errors",
+    "Evaluation": "edgevid.validation",
+    "Views": "edgevid.validation",
+    "evaluate": "edgevid.validation",
     "Bundle": "edgevid.manifest",
     "Manifest": "edgevid.manifest",
     "SamplingOptions": "edgevid.pipeline",
@@ -42,12 +48,15 @@ __all__ = [
     "Bundle",
     "Clip",
     "EdgevidError",
+    "Evaluation",
     "Frame",
     "Manifest",
     "Prediction",
     "SamplingOptions",
     "Stream",
+    "Views",
     "__version__",
+    "evaluate",
     "load",
     "open_source",
     "stream",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from edgevid.clips import Pick
 from edgevid.errors import SourceError
-from edgevid.preprocess import FrameTooSmall, Resizer
+from edgevid.preprocess import CropPlace, FrameTooSmall, Resizer
 from edgevid.preprocess.flow import Flow, encode, grey, no_motion, open_flow
 from edgevid.spec import InputSpec
 from edgevid.tracks import Tracks
@@ -41,16 +41,18 @@ class SampleMaker:
 
     Args:
         inputs: The model's inputs.
-        fast: See `Resizer`.
+        fast, place: See `Resizer`.
 
     Raises:
         EngineError: This machine cannot compute optical flow as the contract says.
     """
 
-    def __init__(self, inputs: Sequence[InputSpec], fast: bool = False) -> None:
+    def __init__(
+        self, inputs: Sequence[InputSpec], fast: bool = False, place: CropPlace = "centre"
+    ) -> None:
         self._tracks = Tracks(inputs, 1)
         specs = self._tracks.specs
-        self._resizers = {spec.picture: Resizer(spec, fast) for spec in specs.values()}
+        self._resizers = {spec.picture: Resizer(spec, fast, place) for spec in specs.values()}
         self._flows: dict[str, Flow] = {
             name: open_flow(spec.flow_method)
             for name, spec in specs.items()

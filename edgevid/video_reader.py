@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
+from types import MappingProxyType
 
 from edgevid.clips import IntervalSampler, NthFrameSampler, PairSampler, Pick, Sampler
 from edgevid.clips.sampling import SKIP
 from edgevid.clips.timeline import Timeline
 from edgevid.errors import SourceError
+from edgevid.preprocess import CropPlace
 from edgevid.protocols import FrameSource
 from edgevid.samples import SampleMaker, check_motion
 from edgevid.sources import open_source
@@ -73,13 +75,20 @@ class VideoReader:
             return self.read(listed, {}, to_end=True).timeline, True
         return Timeline(claimed), False
 
-    def read(self, listed: ListedClip, windows: Mapping[int, Window], to_end: bool) -> Reading:
+    def read(
+        self,
+        listed: ListedClip,
+        windows: Mapping[int, Window],
+        to_end: bool,
+        places: Mapping[int, CropPlace] = MappingProxyType({}),
+    ) -> Reading:
         """Read `windows`, by key; frames of none of them are decoded, not converted.
 
         Args:
             listed: The video, or the part of it.
             windows: May hold samples that turn out not to be there.
             to_end: Read on to the end after the last window.
+            places: By key, where to crop, for a window that is not cropped as the runtime does.
 
         Raises:
             SourceError: The video cannot be opened or read, or is live.
@@ -87,7 +96,8 @@ class VideoReader:
         with closing(self._open(listed)) as source:
             numbering = _Numbering(self._clip, source.info, listed, self._pairs)
             streams = {
-                key: self._stream(key, numbers, numbering) for key, numbers in windows.items()
+                key: self._stream(key, numbers, numbering, places.get(key, "centre"))
+                for key, numbers in windows.items()
             }
             last = -1 if to_end else max(chain.from_iterable(windows.values()), default=-1)
 
@@ -104,12 +114,14 @@ class VideoReader:
                     return Reading(numbering.timeline, _starts(streams), to_end=False)
             return Reading(numbering.timeline, _starts(streams), to_end=True)
 
-    def _stream(self, key: int, numbers: Window, numbering: _Numbering) -> _WindowStream:
+    def _stream(
+        self, key: int, numbers: Window, numbering: _Numbering, place: CropPlace
+    ) -> _WindowStream:
         sampler: Sampler = _Chosen(numbers, numbering)
         if self._pairs is not None:
             fps = self._clip.fps if self._clip.sampling == "interval" else None
             sampler = PairSampler(sampler, self._pairs, fps)
-        return _WindowStream(key, sampler, SampleMaker(self._inputs))
+        return _WindowStream(key, sampler, SampleMaker(self._inputs, place=place))
 
     def _open(self, listed: ListedClip) -> FrameSource:
         # No model runs meanwhile: decoding may have every core.
@@ -261,3 +273,12 @@ def _claimed_samples(
         return math.ceil(frames / clip.frame_interval)
     # The last frame still stands for what lies half a frame after it.
     return int((frames - 0.5) / info.fps / clip.period_s) + 1
+
+
+def require_samples(listed: ListedClip, timeline: Timeline) -> None:
+    """Raise SourceError where a video, or the part of it that is meant, holds no sample."""
+    if not timeline.num_samples:
+        part = f"from {listed.start_s:g} s"
+        if math.isfinite(listed.end_s):
+            part += f" to {listed.end_s:g} s"
+        raise SourceError(f"{listed.uri} has no frame {part}")

@@ -13,7 +13,7 @@ from edgevid.convert.quantize.window_plan import choose, fair_shares
 from edgevid.errors import SourceError
 from edgevid.sources.clip_list import ListedClip
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.video_reader import VideoReader
+from edgevid.video_reader import VideoReader, require_samples
 
 Progress = Callable[[int, int], None]
 """Called with the clips drawn so far, and with how many were asked for."""
@@ -110,7 +110,7 @@ class Drawing:
         try:
             timeline, exact = self._reader.estimate(video.listed)
             if exact:
-                _require_samples(video.listed, timeline)
+                require_samples(video.listed, timeline)
             video.timeline = timeline
         except SourceError as exc:
             video.fault = exc.message
@@ -143,7 +143,7 @@ class Drawing:
             to_end=clip.sampling != "interval" or padded(clip, timeline),
         )
         if reading.to_end:
-            _require_samples(video.listed, reading.timeline)
+            require_samples(video.listed, reading.timeline)
             video.timeline = reading.timeline
         possible = set(starts(clip, reading.timeline))
         for start, numbers in windows.items():
@@ -184,11 +184,3 @@ def shown(names: Iterable[str]) -> str:
     names = list(names)
     more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     return "; ".join([*names[:_SHOWN], *more])
-
-
-def _require_samples(listed: ListedClip, timeline: Timeline) -> None:
-    if not timeline.num_samples:
-        part = f"from {listed.start_s:g} s"
-        if listed.end_s != float("inf"):
-            part += f" to {listed.end_s:g} s"
-        raise SourceError(f"{listed.uri} has no frame {part}")

@@ -78,9 +78,12 @@ def tiles(pairs: Mapping[str, str]) -> Element:
     return tag("dl", *cells, class_="tiles")
 
 
-def figure(title: str, *children: Child, caption: str) -> Element:
-    """A chart, what it shows and how to read it."""
-    return tag("figure", tag("h3", title), *children, tag("figcaption", caption))
+def figure(title: str, *children: Child, caption: str, wide: bool = False) -> Element:
+    """A chart, what it shows and how to read it; a wide one scrolls on a narrow screen."""
+    if not wide:
+        return tag("figure", tag("h3", title), *children, tag("figcaption", caption))
+    scroll = tag("div", *children, class_="scroll", role="region", aria_label=title, tabindex="0")
+    return tag("figure", tag("h3", title), scroll, tag("figcaption", caption), class_="wide")
 
 
 def folded(summary: str, *children: Child) -> Element:

@@ -7,11 +7,15 @@ STYLE = """
   color-scheme: light dark;
   --paper: #ffffff; --panel: #f4f6f8; --ink: #1b1f24; --quiet: #57606a; --line: #d0d7de;
   --mark: #0b5cad; --other: #a04a00; --good: #17692c; --bad: #b42318; --on-dark: #ffffff;
+  --c0: #0b5cad; --c1: #a04a00; --c2: #17692c; --c3: #7b3fa0; --c4: #9c1c53;
+  --c5: #00666f; --c6: #5f5a00; --c7: #4a4fb3; --c8: #74472b; --c9: #4d5a66;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #14171b; --panel: #1d2228; --ink: #e6e9ec; --quiet: #a5adb6; --line: #3a424b;
     --mark: #6cb0ff; --other: #ffb066; --good: #6fd08c; --bad: #ff8f85; --on-dark: #14171b;
+    --c0: #6cb0ff; --c1: #ffb066; --c2: #6fd08c; --c3: #d3a4ff; --c4: #ff9ac8;
+    --c5: #5fd3df; --c6: #d6cf6a; --c7: #a9b0ff; --c8: #d9b49a; --c9: #b4c0cc;
   }
 }
 * { box-sizing: border-box; }
@@ -42,6 +46,8 @@ ul { padding-left: 1.3em; }
   gap: 28px 32px; align-items: start;
 }
 figure { margin: 0; max-width: 500px; break-inside: avoid; }
+figure.wide { max-width: none; margin-bottom: 24px; }
+figure.wide svg { min-width: 620px; }
 figure h3 { margin: 0 0 6px; }
 figcaption { margin-top: 4px; }
 .scroll { overflow-x: auto; margin: 0 0 12px; }
@@ -71,6 +77,17 @@ svg .mark { fill: var(--mark); stroke: var(--mark); }
 svg .hollow { fill: var(--paper); stroke: var(--other); stroke-width: 1.5; }
 svg .same { fill: var(--mark); stroke: var(--line); }
 svg .other { fill: var(--other); stroke: var(--line); }
+svg .blank { fill: var(--panel); }
+svg .c0 { fill: var(--c0); }
+svg .c1 { fill: var(--c1); }
+svg .c2 { fill: var(--c2); }
+svg .c3 { fill: var(--c3); }
+svg .c4 { fill: var(--c4); }
+svg .c5 { fill: var(--c5); }
+svg .c6 { fill: var(--c6); }
+svg .c7 { fill: var(--c7); }
+svg .c8 { fill: var(--c8); }
+svg .c9 { fill: var(--c9); }
 svg .grid { stroke: var(--line); stroke-width: 0.75; }
 svg .limit { stroke: var(--bad); stroke-dasharray: 5 4; }
 svg .interval { stroke: var(--quiet); stroke-width: 1.5; }

@@ -11,12 +11,12 @@ import csv
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from edgevid.errors import SourceError, SpecError
+from edgevid.errors import SourceError, SourceNotFoundError, SpecError
 from edgevid.sources import expand
 from edgevid.sources.uri import Kind, kind_of
 from edgevid.spec import Strict, parse
@@ -31,12 +31,14 @@ class ListedClip:
         label: What it shows; None where nothing says.
         start_s, end_s: The part meant, in seconds from the video's start; the frame at
             `end_s` no longer belongs to it.
+        row: Line of the CSV file that lists it, from 1; 0 where none does.
     """
 
     uri: str
     label: str | None = None
     start_s: float = 0.0
     end_s: float = math.inf
+    row: int = field(default=0, compare=False)
 
     @property
     def video(self) -> str:
@@ -88,8 +90,13 @@ def _check(uri: str) -> None:
         raise SourceError(f"{uri!r} is live: its frames cannot be read again", "Give video files")
 
 
-def read_csv(path: Path) -> list[ListedClip]:
+def read_csv(path: Path, root: Path | None = None, must_exist: bool = True) -> list[ListedClip]:
     """The clips that a CSV file lists.
+
+    Args:
+        path: Of the file.
+        root: The folder that its paths are relative to; None: the file's own.
+        must_exist: False: a video that is missing is found out when it is opened.
 
     Raises:
         SpecError: It cannot be read, has no column `path` or no rows, or a row is wrong.
@@ -104,7 +111,8 @@ def read_csv(path: Path) -> list[ListedClip]:
                     f"{path} has no column 'path'; its first row says {', '.join(header) or '-'}",
                     "Begin the file with a header row such as: path,label,start_s,end_s",
                 )
-            clips = [_clip(path, reader.line_num, cells) for cells in reader]
+            folder = path.parent if root is None else root
+            clips = [_clip(path, folder, reader.line_num, cells) for cells in reader]
     except OSError as exc:
         raise SpecError(f"{path} cannot be read: {exc.strerror}", "Check the path") from None
     except UnicodeDecodeError:
@@ -114,10 +122,19 @@ def read_csv(path: Path) -> list[ListedClip]:
         raise SpecError(f"{path}, row {row}: {exc}", "Check its quotes") from None
     if not clips:
         raise SpecError(f"{path} lists no clip", "Add one row for each clip")
+    for clip in clips:
+        try:
+            _check(clip.uri)
+        except SourceError as exc:
+            if must_exist or not isinstance(exc, SourceNotFoundError):
+                where = f"{path}, row {clip.row}, column 'path'"
+                raise SpecError(f"{where}: {exc.message}", exc.hint) from None
     return clips
 
 
-def _clip(table: Path, number: int, cells: dict[str | None, str | list[str] | None]) -> ListedClip:
+def _clip(
+    table: Path, folder: Path, number: int, cells: dict[str | None, str | list[str] | None]
+) -> ListedClip:
     where = f"{table}, row {number}"
     if None in cells:
         raise SpecError(
@@ -130,11 +147,11 @@ def _clip(table: Path, number: int, cells: dict[str | None, str | list[str] | No
         if cells.get(name)
     }
     row: _Row = parse(_Row, {name: text for name, text in said.items() if text}, where)
-    uri = row.path
-    if "://" not in uri and not uri.startswith("synthetic:"):
-        uri = str(table.parent / uri)
-    try:
-        _check(uri)
-    except SourceError as exc:
-        raise SpecError(f"{where}, column 'path': {exc.message}", exc.hint) from None
-    return ListedClip(uri, row.label, row.start_s, math.inf if row.end_s is None else row.end_s)
+    end_s = math.inf if row.end_s is None else row.end_s
+    return ListedClip(located(row.path, folder), row.label, row.start_s, end_s, number)
+
+
+def located(path: str, folder: Path) -> str:
+    """What `open_source` takes for a path that is relative to a folder."""
+    is_path = "://" not in path and not path.startswith("synthetic:")
+    return str(folder / path) if is_path else path

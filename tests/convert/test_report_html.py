@@ -25,6 +25,7 @@ from edgevid.convert.quantize.report import Answers
 from edgevid.convert.report import Report
 from edgevid.convert.report_html import render
 from edgevid.pages.markup import clean, tag, to_html
+from edgevid.pages.timelines import COLOURS
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -217,12 +218,14 @@ def contrast(one: str, other: str) -> float:
 def test_colours_can_be_told_apart(mode):
     """WCAG AA: 4.5 for text, 3 for marks."""
     blocks = [b for b in re.findall(r":root \{([^}]*)\}", FULL.style) if "--paper" in b]
-    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", blocks[mode]))
+    colours = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", blocks[mode]))
     for ground in ("paper", "panel"):
         for ink in ("ink", "quiet", "good", "bad", "mark", "other"):
             assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
     assert contrast(colours["on-dark"], colours["mark"]) >= 4.5
     assert contrast(colours["on-dark"], colours["other"]) >= 4.5
+    for number in range(COLOURS):
+        assert contrast(colours["on-dark"], colours[f"c{number}"]) >= 4.5, number
 
 
 HOSTILE = (

@@ -1,0 +1,131 @@
+"""`edgevid eval` as a user types it: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from edgevid import demo
+from edgevid.cli import main
+from edgevid.cli._progress import progress_bar
+from edgevid.convert import convert
+from edgevid.validation import Evaluation
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> str:
+    out = tmp_path_factory.mktemp("bundles") / "demo.edgevid"
+    convert(demo.MODEL, out, spec=demo.SPEC, precision="fp32", target="onnx")
+    return str(out)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    def write(*rows: str) -> str:
+        path = tmp_path / "test.csv"
+        path.write_text("\n".join(["path,label,start_s,end_s", *rows]) + "\n")
+        return str(path)
+
+    return write
+
+
+UP = '"synthetic:?motions=up&seconds=1"'
+GROW = '"synthetic:?motions=grow&seconds=1"'
+
+
+def test_the_table_says_how_good_it_is(bundle, manifest, capsys):
+    # "grow" is labelled wrongly: one of two is right.
+    path = manifest(f"{UP},up,,", f"{GROW},down,,")
+    assert main(["eval", bundle, "--manifest", path]) == 0
+    out = capsys.readouterr().out
+    assert "demo.edgevid on test.csv" in out
+    words = {line.split("  ")[0]: line.split() for line in out.splitlines()}
+    assert words["top-1"][1:3] == ["50.0", "%"]
+    assert words["up"] == ["up", "1", "100.0", "%", "100.0", "%", "100.0", "%"]
+    assert words["down"] == ["down", "1", "–", "0.0", "%", "0.0", "%"]
+    assert "  down taken for grow: 1" in out.splitlines()
+
+
+def test_json_and_page_hold_the_same(bundle, manifest, tmp_path, capsys):
+    page, figures = tmp_path / "r.html", tmp_path / "r.json"
+    path = manifest(f"{UP},up,,", f"{GROW},down,,")
+    arguments = ["--json", str(figures), "--html", str(page)]
+    assert main(["eval", bundle, "--manifest", path, *arguments]) == 0
+    found = Evaluation.model_validate_json(figures.read_text())
+    assert found.clips is not None
+    assert found.clips.top1 == 0.5
+    text = page.read_text()
+    HTMLParser().feed(text)
+    assert "1 of 2 clips got the right answer." in text
+    assert text.count("<svg") == 3
+    assert "http" not in text.replace("http-equiv", ""), "nothing comes from elsewhere"
+    capsys.readouterr()
+    assert main(["eval", bundle, "--manifest", path, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["clips"]["top1"] == 0.5
+
+
+def test_labels_over_time_beside_their_smoothed_ones(bundle, tmp_path, capsys):
+    page = tmp_path / "r.html"
+    arguments = ["--manifest", str(demo.TRUTH), "--video", str(demo.CLIP), "--smooth", "mean:4"]
+    assert main(["eval", bundle, *arguments, "--html", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split() == ["figure", "raw", "mean:4"]
+    for name in ("frame accuracy", "F1@10", "edit score", "mAP@0.5", "onset delay, mean"):
+        assert name in out
+    text = page.read_text()
+    assert text.count("<svg") == 1
+    assert "clockwise: 3.00 to 6.00 s" in text
+
+
+def test_a_missing_video_is_told_and_the_status_says_so(bundle, manifest, capsys):
+    path = manifest("absent.mp4,left,,", f"{UP},up,,")
+    assert main(["eval", bundle, "--manifest", path]) == 3
+    printed = capsys.readouterr()
+    assert "top-1" in printed.out
+    warned = [line for line in printed.err.splitlines() if "warning" in line]
+    assert len(warned) == 1
+    assert "not evaluated: no such file" in warned[0]
+    assert "absent.mp4" in warned[0]
+
+
+MISTAKES = {
+    "no row": ([], [], "lists no clip"),
+    "no video": (["a.mp4,left,,"], [], "no such file"),
+    "unknown label": ([f"{UP},lefft,,"], [], "Did you mean 'left'?"),
+    "negative segment": ([f"{UP},up,2,1"], [], "end_s 1 must lie after start_s 2"),
+    "overlap": ([f"{UP},up,0,2", f"{UP},left,1,3"], [], "before row 2 ends"),
+    "no clips": ([f"{UP},up,,"], ["--clips", "0"], "--clips 0"),
+    "no crop": ([f"{UP},up,,"], ["--crops", "3"], "--crops 3 does not apply"),
+    "overlap of 1": ([f"{UP},up,,"], ["--overlap", "1"], "--overlap 1"),
+    "smoothed clips": ([f"{UP},up,,"], ["--smooth", "mean:4"], "belong to segments"),
+    "engine": ([f"{UP},up,,"], ["--engine", "gpu"], "unknown engine 'gpu'"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_writes_nothing(name, bundle, manifest, tmp_path, capsys):
+    rows, options, words = MISTAKES[name]
+    written = tmp_path / "r.html"
+    arguments = ["--manifest", manifest(*rows), *options, "--html", str(written)]
+    assert main(["eval", bundle, *arguments]) == 2
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if not line.startswith("Engine:")]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("edgevid: error: ")
+    assert words in lines[0]
+    assert not printed.out
+    assert not written.exists()
+
+
+def test_progress_in_a_log_is_a_line_every_ten_seconds(capsys):
+    times = iter([0.0, 4.0, 11.0, 12.0, 30.0])
+    with progress_bar("Evaluating", "clips", clock=lambda: next(times)) as progress:
+        for done in (1, 2.5, 3, 6):
+            progress(done, 10)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "Evaluating: 2 of 10 clips, about 33 s left",
+        "Evaluating: 6 of 10 clips, about 20 s left",
+    ]

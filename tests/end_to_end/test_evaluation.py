@@ -1,0 +1,98 @@
+"""Real trained models evaluated on real labelled clips, against what their authors' code says."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from edgevid import Views, evaluate
+from edgevid.pipeline import SamplingOptions
+
+
+def labelled(data, names):
+    """`path,label` of those clips whose file name is in `names`, as the shared list says."""
+    with (data / "reference/clip_labels.shared.csv").open() as file:
+        rows = {row["path"].rsplit("/", 1)[1]: row["label"] for row in csv.DictReader(file)}
+    rows["golfdb_test_video.mp4"] = "GolfSwing"
+    return {name: rows[name] for name in names}
+
+
+def write_manifest(path, rows):
+    path.write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in rows.items()))
+    return path
+
+
+def references(data, model, key):
+    answers = json.loads((data / "models" / model / "reference.json").read_text())
+    return {name: scores[key] for name, scores in answers.items()}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_lrcn_single_clip_accuracy_is_that_of_its_reference(bundles, data, tmp_path, precision):
+    answers = references(data, "lrcn-ucf50", "lrcn_model2")
+    truth = labelled(data, answers)
+    path = write_manifest(tmp_path / "test.csv", truth)
+    found = evaluate(bundles("lrcn-ucf50", precision), path, root=data / "clips")
+    labels = [c.label for c in found.clips.classes]
+    right = [labels[int(np.argmax(answers[name]))] == label for name, label in truth.items()]
+    assert found.clips.clips == len(right) == 4
+    assert found.clips.top1 == np.mean(right) == 1.0
+    for answer, scores in zip(found.clips.answers, answers.values(), strict=True):
+        assert answer.score == pytest.approx(max(scores), abs=0.02)
+
+
+def test_conv3d_single_clip_accuracy_is_that_of_its_reference(bundles, data, tmp_path):
+    answers = references(data, "conv3d-ucf101", "leakyrelu")
+    truth = labelled(data, answers)
+    path = write_manifest(tmp_path / "test.csv", truth)
+    found = evaluate(bundles("conv3d-ucf101", "fp32"), path, root=data / "clips")
+    right = [answers[name][0][0] == label for name, label in truth.items()]
+    in_top5 = [label in [name for name, _ in answers[clip]] for clip, label in truth.items()]
+    assert found.clips.clips == len(right) == 7
+    assert found.clips.top1 == np.mean(right)
+    assert found.clips.top5 == np.mean(in_top5)
+    for answer, ranked in zip(found.clips.answers, answers.values(), strict=True):
+        assert (answer.predicted[0], answer.score) == (
+            ranked[0][0],
+            pytest.approx(ranked[0][1], abs=0.01),
+        )
+
+
+def test_a_file_that_holds_fewer_frames_than_it_claims(bundles, data, tmp_path):
+    """Claims 50 frames, holds 28: sampled over what decodes, as the pipeline does."""
+    import edgevid
+
+    (bad,) = [p for p in (data / "bad").iterdir() if p.suffix in (".mp4", ".avi", ".mov")]
+    bundle = edgevid.load(bundles("lrcn-ucf50", "fp32"))
+    path = write_manifest(tmp_path / "test.csv", {bad.name: "Biking"})
+    found = evaluate(bundle, path, root=bad.parent)
+    (prediction,) = list(edgevid.stream(bundle, bad))
+    assert found.clips.answers[0].predicted == (prediction.label,)
+    assert found.clips.answers[0].score == pytest.approx(prediction.score, abs=1e-6)
+
+
+def test_three_crops_and_ten_clips_of_a_real_video(bundles, data, tmp_path):
+    path = write_manifest(tmp_path / "test.csv", {"v_Biking_g06_c03.avi": "Biking"})
+    found = evaluate(
+        bundles("lrcn-ucf50", "fp32"), path, root=data / "clips", views=Views(clips=10)
+    )
+    # 201 frames, a step of 10: ten different shifts.
+    assert found.clips.answers[0].views == 10
+    assert found.clips.top1 == 1.0
+
+
+def test_frame_accuracy_over_five_actions_in_a_row(bundles, data):
+    """Windows of 20 frames, every second one of 25 a second, a new one with every sample."""
+    found = evaluate(
+        bundles("lrcn-ucf50", "fp32"),
+        data / "reference/stream_ucf5_concat.segments.json",
+        root=data / "clips",
+        options=SamplingOptions(window_s=1.6, hop_s=0.08),
+    )
+    raw = found.segments.raw
+    assert (raw.frames, raw.segments, raw.true_switches) == (1054, 5, 4)
+    assert raw.frame_accuracy >= 0.89
+    assert raw.missed == 0
+    assert 0.5 < raw.onset_delay_s < 1.5
+    assert raw.edit_score == pytest.approx(1 - 1 / 6)
