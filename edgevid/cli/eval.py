@@ -9,7 +9,7 @@ import click
 
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import console, json_option, write_json
-from edgevid.manifest import write_atomic
+from edgevid.files import write_atomic
 
 EXIT_INCOMPLETE = 3
 """Some of the manifest's videos could not be evaluated; the figures are of the others."""

@@ -32,10 +32,13 @@ class Shown:
 
     Attributes:
         labels: `(n,)` int, the class shown, or `BACKGROUND`.
-        times_s: `(n,)`, when each could be known: the end of its window.
+        times_s: `(n,)`, the end of each window: when its label could be known at the earliest.
         scores: `(n,)`, the score of the label shown.
         start_s: Start of the first window.
         end_s: End of the video.
+        lags_s: `(n,)`, how much later than `times_s` each was known; None: not later. A
+            smoother with a lag judges a window when it has seen those after it: the label is
+            of `times_s`, the delay is counted from when it was known.
     """
 
     labels: IntArray
@@ -43,6 +46,7 @@ class Shown:
     scores: Array
     start_s: float
     end_s: float
+    lags_s: Array | None = None
 
     @property
     def segments(self) -> list[Segment]:
@@ -53,7 +57,8 @@ class Shown:
     @property
     def known(self) -> list[Segment]:
         """The same, the first from the moment at which it could be known."""
-        return segments_of(self.labels, self.times_s, self.end_s, self.scores)
+        times_s = self.times_s if self.lags_s is None else self.times_s + self.lags_s
+        return segments_of(self.labels, times_s, self.end_s, self.scores)
 
 
 @dataclass(frozen=True)

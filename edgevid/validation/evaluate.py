@@ -13,7 +13,8 @@ from edgevid._version import __version__
 from edgevid.api import load
 from edgevid.engines import open_engine
 from edgevid.environment import environment
-from edgevid.manifest import MANIFEST_NAME, Bundle, sha256_file
+from edgevid.files import sha256_file
+from edgevid.manifest import MANIFEST_NAME, Bundle
 from edgevid.pipeline import SamplingOptions
 from edgevid.protocols import Engine
 from edgevid.validation.annotations import (

@@ -15,7 +15,7 @@ from edgevid.manifest import Bundle
 from edgevid.pipeline import SamplingOptions, SourceEnded, SourceStarted, Stream
 from edgevid.protocols import Engine
 from edgevid.spec import DEFAULT_WINDOW_S, ClipSpec
-from edgevid.types import Float32Array, Prediction
+from edgevid.types import Array, Float32Array, Prediction
 from edgevid.validation.annotations import LabelledVideo
 from edgevid.validation.borrowed import Borrowed
 
@@ -68,30 +68,32 @@ def play(
     """
     with stream(bundle, video.uri, smooth=smooth, options=options, engine=Borrowed(engine)) as run:
         predictions, fps, frames = _collect(run, progress)
-        notes = tuple(run.summary.sources[0].notes)
-    finite = [p for p in predictions if np.isfinite([p.scores, p.smoothed]).all()]
-    if not finite:
+        summary = run.summary.sources[0]
+    if not predictions:
         raise SourceError(f"no window of {video.uri} has finite scores")
-    end_s = max(frames / fps, finite[-1].end_s)
+    end_s = max(frames / fps, predictions[-1].end_s)
     truth = [s._replace(end_s=min(s.end_s, end_s)) for s in video.segments if s.start_s < end_s]
 
-    def against_truth(rows: Sequence[Float32Array]) -> AnnotatedVideo:
+    times_s = np.array([p.end_s for p in predictions])
+
+    def against_truth(rows: Sequence[Float32Array], lags_s: Array | None) -> AnnotatedVideo:
         scores = np.stack(rows)
         labels = scores.argmax(axis=1)
         if background is not None:
             labels = np.where(labels == background, BACKGROUND, labels)
-        times_s = np.array([p.end_s for p in finite])
-        shown = Shown(labels, times_s, scores.max(axis=1), finite[0].start_s, end_s)
+        shown = Shown(labels, times_s, scores.max(axis=1), predictions[0].start_s, end_s, lags_s)
         return AnnotatedVideo(video.uri, truth, shown, np.arange(frames) / fps)
 
     return StreamAnswers(
-        raw=against_truth([p.scores for p in finite]),
-        smoothed=against_truth([p.smoothed for p in finite]),
-        windows=len(finite),
-        dropped=len(predictions) - len(finite),
-        padded=max(p.padded for p in finite),
+        raw=against_truth([p.scores for p in predictions], None),
+        smoothed=against_truth(
+            [p.smoothed for p in predictions], np.array([p.lag_s for p in predictions])
+        ),
+        windows=len(predictions),
+        dropped=summary.clips_not_finite,
+        padded=max(p.padded for p in predictions),
         beyond=len(video.segments) - len(truth),
-        notes=notes,
+        notes=tuple(summary.notes),
     )
 
 

@@ -66,6 +66,13 @@ def test_background_shown_is_right_where_nothing_is_annotated():
     assert figures.onset_delay_s == pytest.approx(0.5)
 
 
+def test_a_lag_delays_the_onset_and_not_the_label():
+    late = Shown(LABELS, np.arange(1.0, 10.0), np.full(9, 0.5), 0.0, 10.0, np.full(9, 0.5))
+    at_once, later = judge([VIDEO]), judge([AnnotatedVideo("v", TRUTH, late, np.arange(20) / 2)])
+    assert later.onset_delay_s == pytest.approx(1.5)
+    assert (later.frame_accuracy, later.f1) == (at_once.frame_accuracy, at_once.f1)
+
+
 def test_missed_segments_count_apart_from_the_delay():
     shown = Shown(np.zeros(3, int), np.array([2.0, 4.0, 6.0]), np.ones(3), 0.0, 10.0)
     figures = judge([AnnotatedVideo("v", TRUTH, shown, np.arange(10.0))])
