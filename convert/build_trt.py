@@ -14,10 +14,12 @@ from edgevid.convert.report import PlanReport
 from edgevid.engines.build_options import BuildOptions
 from edgevid.engines.cuda_memory import open_cuda
 from edgevid.engines.plans import FLAVOURS, Flavour
+from edgevid.engines.split_engine import stage_options
 from edgevid.engines.tensorrt_build import build_plan, check_capability
 from edgevid.engines.tensorrt_module import load_tensorrt
 from edgevid.errors import EdgevidError, MissingDependencyError, SpecError
-from edgevid.manifest import Precision
+from edgevid.manifest import Precision, Stage
+from edgevid.spec import Spec
 
 Target = Literal["auto", "onnx", "tensorrt", "tensorrt-rtx"]
 
@@ -29,6 +31,30 @@ class _Job:
     flavour: Flavour
     compute_capability: str | None = None
     refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph of a bundle in the making, and how to build it.
+
+    Attributes:
+        file: Where it lies.
+        stage: Of a split model, which part it is.
+        options: With the batches that suit it.
+    """
+
+    file: Path
+    stage: Stage | None
+    options: BuildOptions
+
+
+def graphs_to_build(staging: Staging, spec: Spec, options: BuildOptions) -> list[Graph]:
+    """The graphs that a bundle in the making runs."""
+    return [
+        Graph(staging.folder / a.path, a.stage, stage_options(options, spec, a.stage))
+        for a in staging.artifacts
+        if a.kind == "model"
+    ]
 
 
 def check_target(target: Target, compute_capabilities: Sequence[str]) -> None:
@@ -53,14 +79,13 @@ def check_target(target: Target, compute_capabilities: Sequence[str]) -> None:
 
 def add_plans(
     staging: Staging,
-    model_file: Path,
+    graphs: Sequence[Graph],
     target: Target,
     compute_capabilities: Sequence[str],
     precision: Precision,
-    options: BuildOptions | None,
     journal: Journal,
 ) -> tuple[PlanReport, ...]:
-    """Build engines into a bundle in the making.
+    """Build engines into a bundle in the making: of each graph, for each GPU.
 
     Raises:
         BuildError: An engine that was asked for cannot be built. With `auto`, which asks for
@@ -74,7 +99,7 @@ def add_plans(
             journal.note(f"No {job.flavour} engine was built: {job.refusal}.")
             continue
         try:
-            reports.append(_build(staging, model_file, job, precision, options, journal))
+            reports += [_build(staging, graph, job, precision, journal) for graph in graphs]
         except EdgevidError as exc:
             if target != "auto":
                 raise
@@ -125,26 +150,26 @@ def _refusal(flavour: Flavour, asked: bool) -> str:
 
 def _build(
     staging: Staging,
-    model_file: Path,
+    graph: Graph,
     job: _Job,
     precision: Precision,
-    options: BuildOptions | None,
     journal: Journal,
 ) -> PlanReport:
     capability = job.compute_capability
     device = f" for compute capability {capability}" if capability else ""
-    journal.step(f"Building a {job.flavour} engine{device}; this can take minutes")
+    part = f" of the {graph.stage}" if graph.stage else ""
+    journal.step(f"Building a {job.flavour} engine{part}{device}; this can take minutes")
     start = time.monotonic()
     plan = build_plan(
-        model_file,
+        graph.file,
         job.flavour,
         capability,
         precision=precision,
-        options=options,
+        options=graph.options,
         progress=journal.progress,
     )
     seconds = time.monotonic() - start
-    staging.add(f"engines/{plan.key}.plan", plan.data, "plan", str(plan.key))
+    staging.add(f"engines/{plan.key}.plan", plan.data, "plan", str(plan.key), graph.stage)
     for note in plan.notes:
         journal.note(note)
     return PlanReport(
@@ -154,4 +179,5 @@ def _build(
         megabytes=round(len(plan.data) / 1e6, 3),
         seconds=round(seconds, 2),
         note=" ".join(plan.notes),
+        stage=graph.stage,
     )

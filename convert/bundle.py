@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from edgevid.errors import OutputError
 from edgevid.files import sha256_file
-from edgevid.manifest import MANIFEST_NAME, Artifact, ArtifactKind
+from edgevid.manifest import MANIFEST_NAME, Artifact, ArtifactKind, Stage
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -56,15 +56,26 @@ class Staging:
         self.folder = folder
         self.artifacts: list[Artifact] = []
 
-    def add(self, path: str, data: bytes, kind: ArtifactKind, key: str | None = None) -> Path:
+    def add(
+        self,
+        path: str,
+        data: bytes,
+        kind: ArtifactKind,
+        key: str | None = None,
+        stage: Stage | None = None,
+    ) -> Path:
         """Write one file and list it as an artifact."""
         target = self.write(path, data)
-        self.artifacts.append(Artifact(path=path, sha256=sha256_file(target), kind=kind, key=key))
+        self.artifacts.append(
+            Artifact(path=path, sha256=sha256_file(target), kind=kind, key=key, stage=stage)
+        )
         return target
 
-    def add_model(self, path: str, model: ModelProto, kind: ArtifactKind) -> Path:
+    def add_model(
+        self, path: str, model: ModelProto, kind: ArtifactKind, stage: Stage | None = None
+    ) -> Path:
         """Write one graph and list it as an artifact."""
-        return self.add(path, model.SerializeToString(deterministic=True), kind)
+        return self.add(path, model.SerializeToString(deterministic=True), kind, stage=stage)
 
     def write(self, path: str, data: bytes) -> Path:
         """Write one file down to the disk."""

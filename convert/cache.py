@@ -15,8 +15,9 @@ from typing import Any
 from edgevid._version import __version__
 from edgevid.convert.journal import Kind
 from edgevid.convert.load import fingerprint
+from edgevid.convert.settle import Asked
 from edgevid.convert.spec_file import UserSpec, read_spec
-from edgevid.convert.workflow import Asked, convert, require_packages
+from edgevid.convert.workflow import convert, require_packages
 from edgevid.errors import BundleError, OutputError
 from edgevid.manifest import Bundle
 

@@ -16,10 +16,11 @@ from edgevid.engines.engine_layers import EngineLayer, read_back
 from edgevid.engines.plan_store import keep_plan
 from edgevid.engines.plan_summary import PlanSummary, plan_summary
 from edgevid.engines.plans import FLAVOURS, Flavour, PlanKey
+from edgevid.engines.split_engine import stage_options
 from edgevid.engines.tensorrt_build import BuiltPlan, Progress, build_plan, capability_to_build
 from edgevid.engines.tensorrt_module import load_tensorrt, why_unusable
 from edgevid.errors import EdgevidError, EngineError, OutputError, SpecError
-from edgevid.manifest import Bundle
+from edgevid.manifest import Bundle, Stage
 
 _log = logging.getLogger(__name__).info
 
@@ -87,8 +88,9 @@ def rebuild(
     flavour = _first_usable(bool(compute_capabilities)) if target == "auto" else target
     capabilities = tuple(compute_capabilities) or (_capability(flavour),)
     built = [
-        _build(bundle, flavour, capability, options, progress, notify)
+        _build(bundle, model.stage, flavour, capability, options, progress, notify)
         for capability in capabilities
+        for model in bundle.manifest.models
     ]
     return [_keep(bundle, plan, seconds, layers, notify) for plan, seconds, layers in built]
 
@@ -120,6 +122,7 @@ def _capability(flavour: Flavour) -> str | None:
 
 def _build(
     bundle: Bundle,
+    stage: Stage | None,
     flavour: Flavour,
     capability: str | None,
     options: BuildOptions | None,
@@ -127,14 +130,15 @@ def _build(
     notify: Callable[[str], None],
 ) -> tuple[BuiltPlan, float, tuple[EngineLayer, ...] | None]:
     device = f" for compute capability {capability}" if capability else ""
-    notify(f"Building a {flavour} engine{device}; this can take minutes")
+    part = f" of the {stage}" if stage else ""
+    notify(f"Building a {flavour} engine{part}{device}; this can take minutes")
     start = time.monotonic()
     plan = build_plan(
-        bundle.file("model"),
+        bundle.file("model", stage),
         flavour,
         capability,
         precision=bundle.manifest.precision,
-        options=options,
+        options=stage_options(options or BuildOptions(), bundle.manifest, stage),
         progress=progress,
     )
     seconds = time.monotonic() - start

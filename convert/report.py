@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.convert.quantize.report import Quantisation, Run
-from edgevid.manifest import Parity, Precision
+from edgevid.manifest import Parity, Precision, Stage
 from edgevid.spec import Spec, Strict
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class PlanReport(Strict):
         megabytes: Size of the plan, in 10^6 bytes.
         seconds: Spent building.
         note: Why it was not built, or what the builder remarked.
+        stage: Of a split model, the part that it runs.
     """
 
     flavour: str
@@ -46,6 +47,7 @@ class PlanReport(Strict):
     megabytes: float | None = None
     seconds: float | None = None
     note: str = ""
+    stage: Stage | None = None
 
 
 class Report(Strict):
@@ -80,13 +82,13 @@ class Report(Strict):
     quantisation: Quantisation | None = None
 
 
-def describe(model: ModelProto, file: Path) -> GraphReport:
-    """Figures of a graph and of the file that holds it."""
+def describe(model: ModelProto, *files: Path) -> GraphReport:
+    """Figures of a graph and of the files that hold it."""
     operators = Counter(str(node.op_type) for node in model.graph.node)
     return GraphReport(
         nodes=len(model.graph.node),
         operators=dict(operators.most_common()),
-        megabytes=round(file.stat().st_size / 1e6, 3),
+        megabytes=round(sum(file.stat().st_size for file in files) / 1e6, 3),
     )
 
 

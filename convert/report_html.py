@@ -124,7 +124,7 @@ def _kept_in_fp32(report: Report) -> Element | None:
 def _plans(report: Report) -> Element:
     rows: list[list[Child]] = [
         [
-            plan.flavour,
+            plan.flavour if plan.stage is None else f"{plan.flavour}, {plan.stage}",
             plan.compute_capability or ("–" if plan.key is None else "any from 8.0"),
             "not built" if plan.key is None else tag("code", plan.key),
             megabytes(plan.megabytes),

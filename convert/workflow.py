@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from edgevid._version import __version__
 from edgevid.convert.answers import choose_output, infer_kind
 from edgevid.convert.batch import has_dynamic_batch, settle_batch
-from edgevid.convert.build_trt import Target, add_plans, check_target
+from edgevid.convert.build_trt import Target, add_plans, check_target, graphs_to_build
 from edgevid.convert.bundle import Staging, check_out, staged
 from edgevid.convert.checked import Checked
 from edgevid.convert.frames import collect
@@ -23,41 +23,45 @@ from edgevid.convert.labels import class_labels
 from edgevid.convert.load import Model, load
 from edgevid.convert.parity import activate, compare, original_scores, require_parity
 from edgevid.convert.picture_shapes import check_inputs
-from edgevid.convert.precision import convert_to_fp16
-from edgevid.convert.quantize.existing import find_existing_qdq
-from edgevid.convert.quantize.procedure import QuantizeSettings, quantise
-from edgevid.convert.quantize.report import Quantisation, Run
+from edgevid.convert.quantize.procedure import QuantizeSettings
+from edgevid.convert.quantize.report import Run
 from edgevid.convert.report import PlanReport, Report, describe, describe_contract
 from edgevid.convert.report_html import render
 from edgevid.convert.session import Session
+from edgevid.convert.settle import (
+    Asked,
+    Final,
+    asked_precision,
+    check_existing,
+    settle,
+)
 from edgevid.convert.simplify import simplify
 from edgevid.convert.source_model import SourceModel, model_name, source_model
 from edgevid.convert.spec_file import UserSpec, read_spec
 from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.convert.states import infer_states, without_states
+from edgevid.convert.streaming.procedure import (
+    Streaming,
+    add_graphs,
+    describe_features,
+    split_for_streams,
+)
+from edgevid.convert.streaming.split import Pair
 from edgevid.convert.streaming.stateful import make_stateful
 from edgevid.engines.build_options import BuildOptions
 from edgevid.environment import environment
-from edgevid.errors import MissingDependencyError, ModelError, ParityError, SpecError
+from edgevid.errors import MissingDependencyError
 from edgevid.manifest import (
     MANIFEST_NAME,
     Manifest,
     ModelInfo,
-    Parity,
-    Precision,
     Quantised,
     dump,
 )
 from edgevid.spec import OutputSpec, Spec, StateSpec, parse
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
 PARITY_STEPS = 16
 """Frames in a row, from zero states, that graphs with states are compared on."""
-
-Asked = Literal["auto", "fp32", "fp16", "int8"]
-"""What may be asked for. `auto`: the fastest that answers the same."""
 
 
 _PACKAGES = ("onnxruntime", "onnx", "onnxslim", "numpy")
@@ -76,18 +80,6 @@ class ConversionResult:
     report: Report
 
 
-@dataclass(frozen=True)
-class _Final:
-    """The graph that the bundle keeps."""
-
-    graph: ModelProto
-    precision: Precision
-    parity: Parity
-    fp32_nodes: dict[str, str]
-    kept_in_float: tuple[str, ...] = ()
-    quantisation: Quantisation | None = None
-
-
 def convert(
     model: Path | str,
     out: Path | None = None,
@@ -102,6 +94,7 @@ def convert(
     build: BuildOptions | None = None,
     frames: Sequence[Path] = (),
     example_shape: Sequence[int] | None = None,
+    streaming: Streaming = "auto",
     stateful: bool = False,
     reference: bool = True,
     force: bool = False,
@@ -127,6 +120,8 @@ def convert(
         build: How TensorRT builds.
         frames: More videos to compare the graphs on, beside the clip that ships with edgevid.
         example_shape: PyTorch: of the input, batch first, where spec and file do not say.
+        streaming: `auto`: split a clip model into a backbone for each frame and a head for each
+            window, where its scores stay the same; `off`: keep it whole.
         stateful: Make a model over windows one that takes frame by frame and remembers; its
             answers differ from the windows' once it remembers more than they hold.
         reference: Keep the FP32 graph beside another one, for later checks.
@@ -149,7 +144,7 @@ def convert(
     require_packages()
     started = datetime.now(timezone.utc)
     clock = time.monotonic()
-    asked = _asked(precision, quantize)
+    asked = asked_precision(precision, quantize)
     out = Path(f"{model_name(str(model))}.edgevid") if out is None else Path(out)
     check_out(out, force)
     check_target(target, compute_capabilities)
@@ -157,17 +152,23 @@ def convert(
     user = read_spec(spec, labels=labels, preset=preset)
     with source_model(str(model), user, example_shape, journal) as source:
         original = load(source.onnx, journal)
-        quantised = _check_existing(original, asked, target, journal)
+        quantised = check_existing(original, asked, target, journal)
         checked = _convert_graph(original, user, frames, not quantised, journal)
         if stateful:
             checked = make_stateful(checked, frames, journal)
-        final = _settle(checked, "as it is" if quantised else asked, quantize, journal)
+        final = settle(checked, "as it is" if quantised else asked, quantize, journal)
+        pair = (
+            split_for_streams(final, checked.spec, checked.windows, journal)
+            if streaming == "auto"
+            else None
+        )
         with staged(out, force) as staging:
-            file = staging.add_model("model.onnx", final.graph, "model")
+            files = add_graphs(staging, final.graph, pair)
             if reference and final.precision != "fp32" and not quantised:
                 staging.add_model("reference.onnx", checked.graph, "reference")
+            graphs = graphs_to_build(staging, checked.spec, build or BuildOptions())
             plans = add_plans(
-                staging, file, target, compute_capabilities, final.precision, build, journal
+                staging, graphs, target, compute_capabilities, final.precision, journal
             )
             run = Run(
                 started=started,
@@ -175,47 +176,9 @@ def convert(
                 command=command,
                 environment=environment(_PACKAGES),
             )
-            report = _report(source, original, final, file, plans, run, journal)
-            _finish(staging, source, checked, final, report)
+            report = _report(source, original, final, files, plans, run, journal)
+            _finish(staging, source, checked, final, pair, report)
     return ConversionResult(out, report)
-
-
-def _asked(precision: Asked | None, quantize: QuantizeSettings | None) -> Asked:
-    if precision is None:
-        return "fp32" if quantize is None else "auto"
-    if precision == "int8" and quantize is None:
-        raise SpecError(
-            "INT8 needs real videos to find the ranges of activations on",
-            "Give some with --calib VIDEOS: 20 to 100 that look like what the model will see",
-        )
-    if precision in ("fp32", "fp16") and quantize is not None:
-        raise SpecError(
-            f"--calib is of no use with --precision {precision}", "Leave one of the two out"
-        )
-    return precision
-
-
-def _check_existing(original: Model, asked: Asked, target: Target, journal: Journal) -> bool:
-    """True where the model comes quantised, and is kept as it is.
-
-    Raises:
-        ModelError: It is, in a way that TensorRT cannot take.
-    """
-    found = find_existing_qdq(original.proto)
-    if found.kind == "none":
-        return False
-    if found.kind == "unsupported" and target != "onnx":
-        raise ModelError(
-            f"{original.path} comes quantised, and TensorRT cannot take it: {found.reason}",
-            f"{found.hint}; or run it on ONNX Runtime alone: --target onnx",
-        )
-    if asked in ("fp16", "int8"):
-        raise ModelError(
-            f"{original.path} comes quantised: it cannot be converted to {asked}",
-            "Leave --precision out to keep it as it is, or export the float model",
-        )
-    journal.note(f"The model comes quantised ({found.nodes} nodes), and is kept as it is.")
-    return True
 
 
 def _convert_graph(
@@ -263,48 +226,11 @@ def _contract(
     return spec
 
 
-def _settle(
-    checked: Checked,
-    asked: Asked | Literal["as it is"],
-    quantize: QuantizeSettings | None,
-    journal: Journal,
-) -> _Final:
-    """The graph in the precision that was asked for, or in the fastest that answers the same."""
-    if asked == "as it is":
-        return _Final(checked.graph, "int8", checked.parity, {})
-    if asked == "fp32":
-        return _Final(checked.graph, "fp32", checked.parity, {})
-    if quantize is not None:
-        settings = replace(quantize, int8_only=asked == "int8")
-        result = quantise(checked.graph, checked.spec, settings, journal)
-        return _Final(
-            result.graph,
-            result.precision,
-            checked.compare(result.judged),
-            result.fp32_nodes,
-            result.kept_in_float,
-            result.report,
-        )
-    journal.step("Converting to FP16")
-    graph, fp32_nodes = convert_to_fp16(checked.graph, checked.windows)
-    parity = checked.compare(graph)
-    try:
-        require_parity(parity, "fp16")
-    except ParityError as exc:
-        if asked == "fp16":
-            raise
-        journal.note(f"FP32 kept: {exc.message}")
-        return _Final(checked.graph, "fp32", checked.parity, {})
-    if asked == "auto":
-        journal.note("INT8 was not tried: it needs videos to find ranges on (--calib).")
-    return _Final(graph, "fp16", parity, fp32_nodes)
-
-
 def _report(
     source: SourceModel,
     original: Model,
-    final: _Final,
-    file: Path,
+    final: Final,
+    files: Sequence[Path],
     plans: tuple[PlanReport, ...],
     run: Run,
     journal: Journal,
@@ -318,7 +244,7 @@ def _report(
         notes=tuple(journal.notes),
         parity=final.parity,
         original=describe(original.proto, original.path),
-        converted=describe(final.graph, file),
+        converted=describe(final.graph, *files),
         fp32_nodes=final.fp32_nodes,
         plans=plans,
         run=run,
@@ -327,7 +253,12 @@ def _report(
 
 
 def _finish(
-    staging: Staging, source: SourceModel, checked: Checked, final: _Final, report: Report
+    staging: Staging,
+    source: SourceModel,
+    checked: Checked,
+    final: Final,
+    pair: Pair | None,
+    report: Report,
 ) -> None:
     """Write labels and reports, and last the manifest, which lists every file."""
     spec = checked.spec
@@ -343,6 +274,7 @@ def _finish(
         outputs=spec.outputs,
         states=spec.states,
         stepped=checked.stepped,
+        features=describe_features(pair),
         precision=report.precision,
         assumptions=report.assumptions,
         parity=report.parity,
@@ -352,7 +284,7 @@ def _finish(
     staging.write(MANIFEST_NAME, dump(manifest))
 
 
-def _describe_quantised(final: _Final) -> Quantised | None:
+def _describe_quantised(final: Final) -> Quantised | None:
     report = final.quantisation
     if report is None or report.winner.comparison is None:
         return None

@@ -3,6 +3,8 @@
     gesture.edgevid/
       manifest.json  model.onnx  reference.onnx  labels.txt  report.json  engines/*.plan
 
+A clip model that is split holds backbone.onnx and head.onnx in the place of model.onnx.
+
 `manifest.json` is the only file that says what the others are. Its JSON Schema is
 docs/manifest.schema.json.
 """
@@ -35,6 +37,7 @@ MANIFEST_NAME = "manifest.json"
 
 Precision = Literal["fp32", "fp16", "int8", "mixed"]
 ArtifactKind = Literal["model", "reference", "labels", "plan", "report"]
+Stage = Literal["backbone", "head"]
 
 
 class ModelInfo(Strict):
@@ -52,6 +55,7 @@ class Artifact(Strict):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     kind: ArtifactKind
     key: str | None = Field(None, description="Plans: what the plan is valid for.")
+    stage: Stage | None = Field(None, description="Of a split model: which part; None: all.")
 
     @model_validator(mode="after")
     def _inside(self) -> Artifact:
@@ -97,6 +101,14 @@ class Stepped(Strict):
     later_top1_agreement: float = Field(ge=0, le=1, description="With later windows.")
 
 
+class FeatureSpec(Strict):
+    """What the backbone of a split model gives for each frame, and its head takes T of."""
+
+    name: str = Field(min_length=1, description="Name of the backbone's output and head's input.")
+    shape: tuple[int, ...] = Field(min_length=1, description="Of one frame's features.")
+    dtype: Literal["float16", "float32"]
+
+
 class Manifest(Strict):
     """What a bundle holds and what contract it keeps."""
 
@@ -110,6 +122,7 @@ class Manifest(Strict):
     outputs: tuple[OutputSpec, ...] = Field(min_length=1, max_length=1)
     states: tuple[StateSpec, ...] = Field((), description="What the model carries on.")
     stepped: Stepped | None = Field(None, description="Made of a model over windows.")
+    features: FeatureSpec | None = Field(None, description="Of a split model.")
     precision: Precision
     assumptions: tuple[str, ...] = Field(
         (), description="What `convert` assumed because nothing said otherwise."
@@ -122,6 +135,7 @@ class Manifest(Strict):
     def _consistent(self) -> Manifest:
         check_time_axes(self.clip, self.inputs)
         check_states(self.clip, self.inputs, self.outputs, self.states)
+        _check_stages(self)
         paths = [a.path for a in self.artifacts]
         if len(set(paths)) != len(paths):
             raise ValueError("artifacts: a path is listed twice")
@@ -134,9 +148,28 @@ class Manifest(Strict):
             )
         return self
 
-    def artifact(self, kind: ArtifactKind) -> Artifact | None:
-        """The first file of that kind."""
-        return next((a for a in self.artifacts if a.kind == kind), None)
+    def artifact(self, kind: ArtifactKind, stage: Stage | None = None) -> Artifact | None:
+        """The first file of that kind and stage."""
+        return next((a for a in self.artifacts if (a.kind, a.stage) == (kind, stage)), None)
+
+    @property
+    def models(self) -> tuple[Artifact, ...]:
+        """The graphs that run: one, or the two of a split model."""
+        return tuple(a for a in self.artifacts if a.kind == "model")
+
+
+def _check_stages(manifest: Manifest) -> None:
+    """Raise ValueError where a model is neither whole nor split."""
+    stages = {artifact.stage for artifact in manifest.models}
+    if manifest.features is None and stages - {None}:
+        raise ValueError("artifacts: a model with stages needs `features`")
+    if manifest.features is not None:
+        if stages != {"backbone", "head"}:
+            raise ValueError(
+                "features: a split model is two artifacts, of stages backbone and head"
+            )
+        if len(manifest.inputs) != 1 or not manifest.inputs[0].takes_clip:
+            raise ValueError("features: a split model has one input with a time axis")
 
 
 class Bundle:
@@ -178,14 +211,19 @@ class Bundle:
         labels = read_labels(folder / manifest.labels_file)
         return cls(folder, manifest, labels)
 
-    def file(self, kind: ArtifactKind) -> Path:
-        """Path of the first file of that kind, its hash checked.
+    def file(self, kind: ArtifactKind, stage: Stage | None = None) -> Path:
+        """Path of the first file of that kind and stage, its hash checked.
 
         Raises:
             BundleError: The bundle holds none.
             IntegrityError: It is missing or was changed.
         """
-        artifact = self.manifest.artifact(kind)
+        artifact = self.manifest.artifact(kind, stage)
+        if artifact is None and kind == "model" and self.manifest.features is not None:
+            raise BundleError(
+                f"{self.path} is split into a backbone and a head: it holds no whole graph",
+                "Convert the model with --streaming off",
+            )
         if artifact is None:
             raise BundleError(f"{self.path} holds no file of kind {kind!r}")
         return verify(self.path, artifact)
@@ -218,7 +256,7 @@ class Bundle:
                 return data if hashlib.sha256(data).hexdigest() == artifact.sha256 else None
         return None
 
-    def add_plan(self, key: str, data: bytes) -> Path:
+    def add_plan(self, key: str, data: bytes, stage: Stage | None = None) -> Path:
         """Keep a built engine in the bundle and list it in the manifest.
 
         Other processes may do the same at the same time, and this one may be killed at any
@@ -240,13 +278,13 @@ class Bundle:
                 self._relist(now, others)
             write_atomic(target, data)
             digest = hashlib.sha256(data).hexdigest()
-            entry = Artifact(path=relative, sha256=digest, kind="plan", key=key)
+            entry = Artifact(path=relative, sha256=digest, kind="plan", key=key, stage=stage)
             self._relist(now, (*others, entry))
         return target
 
     def _manifest_now(self) -> Manifest:
         now = _read_manifest(self.path / MANIFEST_NAME)
-        if now.artifact("model") != self.manifest.artifact("model"):
+        if now.models != self.manifest.models:
             raise OutputError(
                 f"{self.path} was converted anew meanwhile: this engine is of the old graph",
                 "Open the bundle again",

@@ -96,6 +96,7 @@ class Layout:
 
 
 def size_of(axis: Axis) -> int:
+    """Its length in a shape."""
     return prod(atom.size for atom in axis)
 
 

@@ -146,6 +146,13 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     help="Take frame by frame and remember, instead of windows: other answers (docs/streaming.md).",
 )
 @click.option(
+    "--streaming",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="auto: split a clip model so that overlapping windows compute no frame twice.",
+)
+@click.option(
     "--reference/--no-reference",
     default=True,
     help="Keep the FP32 graph beside another one, for later checks.",

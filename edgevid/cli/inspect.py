@@ -117,9 +117,8 @@ def plan_use(artifact: Artifact, manifest: Manifest, machine: Machine) -> tuple[
         key = PlanKey.parse(artifact.key or "")
     except EngineError:
         return False, "its key is of an unknown form"
-    model = manifest.artifact("model")
-    if model is None or key.model_hash != short_hash(model.sha256):
-        return False, "built from another model.onnx"
+    if key.model_hash not in [short_hash(model.sha256) for model in manifest.models]:
+        return False, f"built from another {manifest.models[0].path}"
     installed = machine.version(key.flavour)
     if installed is None:
         return False, f"needs {key.flavour} {key.version}, which is not installed"

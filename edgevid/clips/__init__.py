@@ -1,5 +1,6 @@
 """From frames to windows: which frames to take, and the ring that holds them."""
 
+from edgevid.clips.features import FeatureStore
 from edgevid.clips.ring import ClipRing
 from edgevid.clips.sampling import (
     FrameIndexSampler,
@@ -15,6 +16,7 @@ from edgevid.clips.windows import WindowBuilder
 
 __all__ = [
     "ClipRing",
+    "FeatureStore",
     "FrameIndexSampler",
     "IntervalSampler",
     "NthFrameSampler",

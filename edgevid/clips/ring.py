@@ -13,9 +13,8 @@ one contiguous view whatever the position:
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from edgevid.types import Array
+from edgevid.types import UInt8Array
 
 
 class ClipRing:
@@ -24,25 +23,22 @@ class ClipRing:
     Args:
         num_frames: T, at least 1.
         shape: Shape of one sample, such as (H, W, 3).
-        dtype: Of a sample.
     """
 
-    def __init__(
-        self, num_frames: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
-    ) -> None:
+    def __init__(self, num_frames: int, shape: tuple[int, ...]) -> None:
         self._num_frames = num_frames
-        self._buffer = np.empty((2 * num_frames, *shape), dtype)
+        self._buffer = np.empty((2 * num_frames, *shape), np.uint8)
         self._pushed = 0
 
-    def push(self, sample: Array) -> None:
+    def push(self, sample: UInt8Array) -> None:
         """Write one sample; the oldest one is forgotten."""
         place = self._pushed % self._num_frames
         self._buffer[place] = sample
         self._buffer[place + self._num_frames] = sample
         self._pushed += 1
 
-    def window(self) -> Array:
-        """`(T, ...)`, oldest first: a view that the next `push` changes.
+    def window(self) -> UInt8Array:
+        """`(T, ...)` uint8, oldest first: a view that the next `push` changes.
 
         Raises:
             ValueError: Fewer than T samples were pushed.
@@ -52,7 +48,7 @@ class ClipRing:
         start = self._pushed % self._num_frames
         return self._buffer[start : start + self._num_frames]
 
-    def last(self) -> Array:
+    def last(self) -> UInt8Array:
         """The newest sample, as a view.
 
         Raises:
@@ -60,7 +56,7 @@ class ClipRing:
         """
         if not self._pushed:
             raise ValueError("the ring is empty")
-        newest: Array = self._buffer[(self._pushed - 1) % self._num_frames]
+        newest: UInt8Array = self._buffer[(self._pushed - 1) % self._num_frames]
         return newest
 
     def clear(self) -> None:

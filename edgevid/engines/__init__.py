@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgevid.engines.plans import FLAVOURS, Flavour
+from edgevid.engines.split_engine import open_stages
 from edgevid.errors import EdgevidError, EngineError
 from edgevid.manifest import Bundle
 from edgevid.protocols import Engine
@@ -31,9 +32,12 @@ def open_engine(
         engine: One of `ENGINES`. "auto": TensorRT, then TensorRT-RTX, where its package and a
             GPU are usable, else ONNX Runtime.
         threads: CPU threads (ONNX Runtime only); None: see `default_threads`.
-        max_batch: The largest batch that callers mean to feed. TensorRT plans are built for
-            it; larger batches still work, in pieces.
+        max_batch: The most windows that callers mean to feed at once. TensorRT plans are
+            built for it; larger batches still work, in pieces.
         notify: Told, in sentences for people, what was chosen and why, and how a build goes.
+
+    Returns:
+        The engine; of a split model a `SplitEngine`.
 
     Raises:
         EngineError: No such engine, no usable GPU, or it cannot run the graph.
@@ -54,7 +58,9 @@ def open_engine(
     if opened is None:
         from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-        opened = OnnxRuntimeEngine(bundle.file("model"), threads)
+        opened = open_stages(
+            bundle, lambda stage: OnnxRuntimeEngine(bundle.file("model", stage), threads)
+        )
     notify(f"Engine: {opened.name}")
     return opened
 
@@ -88,4 +94,6 @@ def _open_tensorrt(
 ) -> Engine:
     from edgevid.engines.tensorrt_engine import open_tensorrt
 
-    return open_tensorrt(bundle, flavour, max_batch, notify)
+    return open_stages(
+        bundle, lambda stage: open_tensorrt(bundle, flavour, max_batch, notify, stage)
+    )

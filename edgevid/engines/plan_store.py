@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from edgevid.engines.plans import PlanKey
+from edgevid.engines.plans import PlanKey, short_hash
 from edgevid.engines.tensorrt_build import BuiltPlan
 from edgevid.engines.user_cache import user_cache
 from edgevid.errors import BundleError, EngineError, OutputError
 from edgevid.files import locked, remove_leftovers, write_atomic
-from edgevid.manifest import Bundle
+from edgevid.manifest import Artifact, Bundle, Stage
 
 
 def find_plans(bundle: Bundle, want: PlanKey) -> Iterator[BuiltPlan]:
@@ -28,7 +28,7 @@ def find_plans(bundle: Bundle, want: PlanKey) -> Iterator[BuiltPlan]:
         data = bundle.read_plan(str(key))
         if data is not None:
             yield BuiltPlan(key, data)
-    folder = _cache_of(bundle)
+    folder = _cache_of(bundle, want)
     for key in _best_first(filter(None, map(_key_or_none, _names(folder))), want):
         data = _read_checked(folder / f"{key}.plan")
         if data is not None:
@@ -48,12 +48,12 @@ def keep_plan(bundle: Bundle, plan: BuiltPlan, notify: Callable[[str], None]) ->
         written; None where neither can.
     """
     try:
-        path = bundle.add_plan(str(plan.key), plan.data)
+        path = bundle.add_plan(str(plan.key), plan.data, _model_of(bundle, plan.key).stage)
         notify(f"Kept the engine as {path}")
         return path
     except (BundleError, OutputError) as exc:
         reason = exc.message
-    path = _cache_of(bundle) / f"{plan.key}.plan"
+    path = _cache_of(bundle, plan.key) / f"{plan.key}.plan"
     try:
         with locked(path.parent):
             remove_leftovers(path.parent)
@@ -79,14 +79,20 @@ def _key_or_none(text: str) -> PlanKey | None:
         return None  # another edgevid's plan: not ours to use, nor an error
 
 
-def model_sha256(bundle: Bundle) -> str:
-    """Of the bundle's graph, as the manifest has it."""
-    return next(a.sha256 for a in bundle.manifest.artifacts if a.kind == "model")
+def model_sha256(bundle: Bundle, stage: Stage | None = None) -> str:
+    """Of the bundle's graph, or of one stage of it, as the manifest has it."""
+    return next(a.sha256 for a in bundle.manifest.models if a.stage == stage)
 
 
-def _cache_of(bundle: Bundle) -> Path:
+def _model_of(bundle: Bundle, key: PlanKey) -> Artifact:
+    """The graph that a plan is of."""
+    models = bundle.manifest.models
+    return next((a for a in models if short_hash(a.sha256) == key.model_hash), models[0])
+
+
+def _cache_of(bundle: Bundle, key: PlanKey) -> Path:
     """The folder for plans of this very graph."""
-    return user_cache("plans") / model_sha256(bundle)
+    return user_cache("plans") / _model_of(bundle, key).sha256
 
 
 def _names(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from edgevid.engines.engine_layers import load_engine
 from edgevid.engines.feeds import check_feeds, show_shape
 from edgevid.engines.plan_store import bundle_keys, find_plans, keep_plan, model_sha256
 from edgevid.engines.plans import Flavour, PlanKey, short_hash
+from edgevid.engines.split_engine import stage_options
 from edgevid.engines.tensorrt_build import BuiltPlan, build_plan, capability_to_build
 from edgevid.engines.tensorrt_module import error_log, load_tensorrt
 from edgevid.errors import EngineError
-from edgevid.manifest import Bundle
+from edgevid.manifest import Bundle, Stage
 from edgevid.types import Array, TensorInfo
 
 if TYPE_CHECKING:
@@ -29,9 +31,20 @@ _REPORT_EVERY_S = 5.0
 
 
 def open_tensorrt(
-    bundle: Bundle, flavour: Flavour, max_batch: int, notify: Callable[[str], None]
+    bundle: Bundle,
+    flavour: Flavour,
+    max_batch: int,
+    notify: Callable[[str], None],
+    stage: Stage | None = None,
 ) -> TensorRTEngine:
     """The bundle's graph on the GPU: from a kept plan that fits, else built here and kept.
+
+    Args:
+        bundle: Whose graph.
+        flavour: Of TensorRT.
+        max_batch: The most windows that are fed at once.
+        notify: Told why an engine is built, and how that goes.
+        stage: Of a split model: which of its graphs.
 
     Raises:
         MissingDependencyError: The flavour's or CUDA's package is not installed.
@@ -40,15 +53,17 @@ def open_tensorrt(
     """
     trt = load_tensorrt(flavour)
     cuda = open_cuda()
+    options = BuildOptions(1, max_batch, max_batch)
+    options = stage_options(options, bundle.manifest, stage)
     want = PlanKey(
         flavour,
         str(trt.__version__),
         cuda.compute_capability,
         bundle.manifest.precision,
         1,
-        max_batch,
+        options.max_batch,
         fixed_batch=False,
-        model_hash=short_hash(model_sha256(bundle)),
+        model_hash=short_hash(model_sha256(bundle, stage)),
     )
     refused = ""
     for plan in find_plans(bundle, want):
@@ -57,7 +72,7 @@ def open_tensorrt(
             return TensorRTEngine(trt, cuda, loaded, plan.key)
         refused = f"the kept plan {plan.key} does not load ({error_log(trt).take()})"
     notify(_why_build(bundle, want, refused, cuda))
-    plan = _build(bundle, want, trt, notify)
+    plan = _build(bundle.file("model", stage), want, options, trt, notify)
     loaded = load_engine(trt, plan.data, plan.key)
     if loaded is None:
         raise EngineError(
@@ -79,13 +94,15 @@ def _why_build(bundle: Bundle, want: PlanKey, refused: str, cuda: Cuda) -> str:
     )
 
 
-def _build(bundle: Bundle, want: PlanKey, trt: Any, notify: Callable[[str], None]) -> BuiltPlan:
+def _build(
+    graph: Path, want: PlanKey, options: BuildOptions, trt: Any, notify: Callable[[str], None]
+) -> BuiltPlan:
     return build_plan(
-        bundle.file("model"),
+        graph,
         want.flavour,
         capability_to_build(trt, want.flavour, want.compute_capability),
         precision=want.precision,
-        options=BuildOptions(1, want.max_batch, want.max_batch),
+        options=options,
         progress=_reporter(notify),
     )
 

@@ -1,7 +1,8 @@
 """From windows that are due to scores: the one place of the pipeline that calls the engine.
 
     requests ──► whole windows, batched ──────────────────────────► scores
-             └─► with the states of their streams, batched ─► scores, or None: broken
+             ├─► with the states of their streams, batched ─► scores, or None: broken
+             └─► new frames, batched ─► backbone ─► stores of features ─► head ─► scores
 
 A request is a window and the memory of the stream that it is of. Requests come in lists, so
 that windows of several streams can share a call.
@@ -10,11 +11,14 @@ that windows of several streams can share a call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
+from edgevid.clips import FeatureStore
+from edgevid.engines.split_engine import SplitEngine
 from edgevid.protocols import Engine
 from edgevid.spec import StateSpec
 from edgevid.states import States, can_batch, gather, scatter
@@ -27,13 +31,16 @@ class Memory:
 
     Attributes:
         states: What the graph handed over; empty for a model without states.
+        features: Of frames that a later window may hold; empty for a model that is not split.
     """
 
     states: States
+    features: FeatureStore = field(default_factory=FeatureStore)
 
     def reset(self) -> None:
         """Forget the stream: it starts anew, or has a gap."""
         self.states.reset()
+        self.features.clear()
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,8 @@ def new_executor(engine: Engine, states: Sequence[StateSpec] = ()) -> Executor:
         engine: Runs the bundle's graph; stays the caller's to close.
         states: What the graph hands from one call to the next.
     """
+    if isinstance(engine, SplitEngine):
+        return SplitWindows(engine)
     return StatefulWindows(engine, states) if states else WholeWindows(engine)
 
 
@@ -131,6 +140,47 @@ class StatefulWindows:
         outputs = self._engine.infer({**feeds, **gather(streams)})
         kept = scatter(outputs, streams)
         return [row if ok else None for row, ok in zip(outputs[self._output], kept, strict=True)]
+
+
+class SplitWindows:
+    """Computes the features of frames that no window had before, then the head of each window.
+
+    Frames wait in the ring of pixels until a window is due, so that the backbone is called
+    once for all that are new; frames of windows that are dropped cost nothing.
+    """
+
+    def __init__(self, engine: SplitEngine) -> None:
+        self._engine = engine
+        self._input = engine.inputs[0].name
+        features = engine.head.inputs[0]
+        self._features = features.name
+        self.shares_calls = features.shape[:1] == (None,)
+        self._output = engine.outputs[0].name
+
+    def new_memory(self) -> Memory:
+        return Memory(States(()))
+
+    def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
+        windows = self._windows(requests)
+        if not self.shares_calls:
+            return [scores for window in windows for scores in self._call([window])]
+        return [*self._call(windows)] if windows else []
+
+    def _windows(self, requests: Sequence[Request]) -> list[Array]:
+        """`(K, ...)` features of each request, new ones computed together."""
+        at = self._engine.positions
+        frames = [r.clip.frames[at.start : at.stop : at.step] for r in requests]
+        stores = [r.memory.features for r in requests]
+        places = [store.missing(f) for store, f in zip(stores, frames, strict=True)]
+        new = [r.clip.arrays[self._input][p] for r, p in zip(requests, places, strict=True) if p]
+        rows = iter(self._engine.features({self._input: np.concatenate(new)}) if new else ())
+        for request, store, used, missing in zip(requests, stores, frames, places, strict=True):
+            store.add(used[missing], islice(rows, len(missing)))
+            store.forget_before(int(request.clip.frames[0]))
+        return [store.window(used) for store, used in zip(stores, frames, strict=True)]
+
+    def _call(self, windows: Sequence[Array]) -> Array:
+        return self._engine.head.infer({self._features: batched(windows)})[self._output]
 
 
 def batched(arrays: Sequence[Array]) -> Array:

@@ -43,6 +43,7 @@ def converted(tmp_path_factory) -> dict[tuple[str, str], Bundle]:
                 precision=precision,
                 target="tensorrt-rtx",
                 compute_capabilities=["8.6"],
+                streaming="off",
             )
             bundles[name, precision] = Bundle.load(out)
     return bundles
@@ -112,3 +113,35 @@ def test_the_plan_takes_bytes_and_gives_floats(converted, name, precision):
     time = (bundle.manifest.clip.num_frames,) if frames.is_clip else ()
     assert tensors(plan, frames.name) == {((*time, *frames.size, 3), "uint8")}
     assert tensors(plan, output) == {((len(bundle.labels),), "float")}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_each_part_of_a_split_model_has_its_plan(tmp_path, precision):
+    """The backbone takes 1 to T frames, the head 1 to 4 windows of features."""
+    out = tmp_path / "lrcn.edgevid"
+    convert(
+        MODELS / "lrcn-ucf50" / "model.onnx",
+        out,
+        spec=SPECS["lrcn-ucf50"],
+        preset="unit",
+        precision=precision,
+        target="tensorrt-rtx",
+        compute_capabilities=["8.6"],
+        reference=False,
+    )
+    bundle = Bundle.load(out)
+    bundle.verify_all()
+    plans = {a.stage: a for a in bundle.manifest.artifacts if a.kind == "plan"}
+    keys = {stage: PlanKey.parse(a.key) for stage, a in plans.items()}
+    assert {stage: (k.min_batch, k.max_batch) for stage, k in keys.items()} == {
+        "backbone": (1, 20),
+        "head": (1, 4),
+    }
+    graphs = {a.stage: a for a in bundle.manifest.models}
+    assert all(graphs[s].sha256.startswith(k.model_hash) for s, k in keys.items())
+    kind = "half" if precision == "fp16" else "float"
+    backbone, head = (bundle.read_plan(str(keys[s])) for s in ("backbone", "head"))
+    assert tensors(backbone, "clip") == {((128, 128, 3), "uint8")}
+    assert tensors(backbone, "features") == {((256,), kind)}
+    assert tensors(head, "features") == {((20, 256), kind)}
+    assert tensors(head, "scores") == {((5,), "float")}

@@ -59,7 +59,8 @@ def converted(tmp_path_factory):
 
     def make(name: str, spec: dict) -> tuple[onnx.ModelProto, InputSpec]:
         out = folder / f"{name}.edgevid"
-        convert(DATA / "models" / name / "model.onnx", out, spec=spec, target="onnx")
+        model = DATA / "models" / name / "model.onnx"
+        convert(model, out, spec=spec, target="onnx", streaming="off")
         bundle = Bundle.load(out)
         graph = onnx.load(str(bundle.file("model")))
         return prepare(graph), bundle.manifest.inputs[0]
