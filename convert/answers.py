@@ -98,7 +98,7 @@ def infer_kind(
         SpecError: The spec calls probabilities what leaves [0, 1].
     """
     table = user.output_table(name, [t.name for t in model.outputs])
-    found = _kind(model, name, scores)
+    found = kind_of(model, name, scores)
     said = parse(_Outputs, {"outputs": [{"kind": found, **table}]}, user.where).outputs[0]
     in_range = scores.min() >= -_TOLERANCE and scores.max() <= 1 + _TOLERANCE
     if said.kind == "probabilities" and not in_range:
@@ -129,7 +129,8 @@ def final_activation(model: Model, name: str) -> NodeProto | None:
     return node
 
 
-def _kind(model: Model, name: str, scores: Array) -> OutputKind:
+def kind_of(model: Model, name: str, scores: Array) -> OutputKind:
+    """What output `name` is by its last operator, and by `(N, C)` values; NaN says nothing."""
     last = final_activation(model, name)
     if last is not None and last.op_type in ACTIVATIONS:
         return "probabilities"

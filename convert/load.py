@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 OPSET = 17
 _LFS_HEADER = b"version https://git-lfs.github.com/spec"
-_MAX_BYTES = 2_000_000_000
+MAX_BYTES = 2_000_000_000
+"""Of weights in one graph: what a protobuf message holds."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _load_external_data(proto: ModelProto, path: Path) -> None:
             raise ModelError(
                 f"the weight files of {path} cannot be read: {exc}", "Copy them again"
             ) from None
-    if proto.ByteSize() > _MAX_BYTES:
+    if proto.ByteSize() > MAX_BYTES:
         raise ModelError(
             f"{path} has {proto.ByteSize() / 1e9:.1f} GB of weights; edgevid handles up to 2 GB"
         )

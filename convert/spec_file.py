@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_KEYS = ("labels", "preset", "clip", "inputs", "outputs", "states")
+_KEYS = ("labels", "preset", "models", "clip", "inputs", "outputs", "states")
 _STATES_FILE_KEYS = ("image", "logits", "states")
 
 
@@ -32,6 +32,8 @@ class UserSpec:
         clip: Fields of a `ClipSpec`.
         inputs, outputs: Fields of an `InputSpec` or `OutputSpec`, one table each.
         states: Input and output of each state, one table each; None: nothing is said.
+        models: More models whose scores are averaged with this one's, one table each.
+        folder: That file names are relative to.
     """
 
     where: str = "spec"
@@ -41,6 +43,8 @@ class UserSpec:
     inputs: tuple[Mapping[str, Any], ...] = ()
     outputs: tuple[Mapping[str, Any], ...] = ()
     states: tuple[Mapping[str, Any], ...] | None = None
+    models: tuple[Mapping[str, Any], ...] = ()
+    folder: Path = Path()
 
     def input_table(self, name: str, known: Sequence[str]) -> dict[str, Any]:
         """What is said of the model's input `name`."""
@@ -86,6 +90,8 @@ def read_spec(
         inputs=_tables(data.get("inputs", []), f"{where}: inputs"),
         outputs=_tables(data.get("outputs", scores), f"{where}: outputs"),
         states=states,
+        models=_tables(data.get("models", []), f"{where}: models"),
+        folder=folder,
     )
 
 

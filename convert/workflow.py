@@ -21,6 +21,7 @@ from edgevid.convert.graph import bake, carried_states
 from edgevid.convert.journal import Journal, Listener, Progress, silent, unwatched
 from edgevid.convert.labels import class_labels
 from edgevid.convert.load import Model, load
+from edgevid.convert.merge import source_models
 from edgevid.convert.parity import activate, compare, original_scores, require_parity
 from edgevid.convert.picture_shapes import check_inputs
 from edgevid.convert.quantize.procedure import QuantizeSettings
@@ -36,7 +37,7 @@ from edgevid.convert.settle import (
     settle,
 )
 from edgevid.convert.simplify import simplify
-from edgevid.convert.source_model import SourceModel, model_name, source_model
+from edgevid.convert.source_model import SourceModel, model_name
 from edgevid.convert.spec_file import UserSpec, read_spec
 from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.convert.states import infer_states, without_states
@@ -150,7 +151,7 @@ def convert(
     check_target(target, compute_capabilities)
     journal = Journal(progress, watch)
     user = read_spec(spec, labels=labels, preset=preset)
-    with source_model(str(model), user, example_shape, journal) as source:
+    with source_models(str(model), user, example_shape, journal) as (source, user):
         original = load(source.onnx, journal)
         quantised = check_existing(original, asked, target, journal)
         checked = _convert_graph(original, user, frames, not quantised, journal)
