@@ -111,7 +111,7 @@ def stream(
     lanes: list[list[NamedSource]] = []
     try:
         for one in _as_list(source):
-            lanes.append(_lane(one, video_stream, retry))
+            lanes.append(open_lane(one, video_stream=video_stream, retry=retry))
         _check_distinct(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
@@ -155,8 +155,16 @@ def _as_list(source: Source | Sequence[Source]) -> list[Source]:
     return list(source)
 
 
-def _lane(source: Source, video_stream: int | None, retry: RetryPolicy | None) -> list[NamedSource]:
-    """The sources of one lane; a single one is opened at once, so that its error is too."""
+def open_lane(
+    source: Source, *, video_stream: int | None = None, retry: RetryPolicy | None = None
+) -> list[NamedSource]:
+    """The sources that `source` stands for, for `Stream.add_lane`.
+
+    A single one is opened at once, so that its error is raised here.
+
+    Raises:
+        SourceError: It cannot be opened, or stands for nothing.
+    """
     if isinstance(source, FrameSource):
         name = source.source_id
         return [NamedSource(name, lambda: open_source(name, stream=video_stream), source, False)]

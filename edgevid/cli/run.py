@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli._config import SiteSource, current_config, load_config
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
 from edgevid.errors import EdgevidError, SourceError, SpecError
@@ -15,9 +18,11 @@ from edgevid.errors import EdgevidError, SourceError, SpecError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgevid.cli._reload import Reloader
     from edgevid.manifest import Bundle
     from edgevid.pipeline import Stream, Summary
     from edgevid.protocols import Sink
+    from edgevid.sinks import WindowSink
     from edgevid.sources.reconnecting import RetryPolicy
 
 EXIT_INTERRUPTED = 130
@@ -94,6 +99,11 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--labels", type=click.Path(path_type=Path), help="For a MODEL.onnx: one label a line."
 )
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="F.toml", is_eager=True,
+    expose_value=False, callback=load_config,
+    help="Flags and sources from a file, read again on SIGHUP (docs/live.md).",
+)  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="No console output but errors.")
 def command(model: str, **options: Any) -> int:
     """Run a bundle (or an ONNX model) on cameras, files and streams.
@@ -116,9 +126,11 @@ def command(model: str, **options: Any) -> int:
     return 0
 
 
-def _sources(uris: tuple[str, ...], cameras: tuple[str, ...]) -> list[str | int]:
-    numbered: list[str | int] = [int(c) if c.isdigit() else c for c in cameras]
-    sources = [*numbered, *uris]
+def _sources(uris: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[SiteSource, ...]:
+    """Those on the command line, else those of the configuration file."""
+    named = [*(SiteSource(camera=c) for c in cameras), *(SiteSource(uri=u) for u in uris)]
+    config = current_config()
+    sources = tuple(named) or (config.sources if config else ())
     if not sources:
         raise SourceError("no source was given", "Add --source VIDEO or --camera 0")
     return sources
@@ -140,14 +152,28 @@ def _bundle(model: str, options: dict[str, Any]) -> Bundle:
     return Bundle.load(cached(Path(model), notify=notice, **conversion))
 
 
-def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> tuple[Summary, bool]:
+def _run(
+    bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, Any]
+) -> tuple[Summary, bool]:
     """Play everything; the summary, and True where Ctrl-C ended it."""
+    from edgevid.cli._playing import play
+
+    running = _stream(bundle, sources, options)
+    # Sinks are opened last: a wrong option or source must not have touched their files.
+    with running, ExitStack() as stack:
+        sinks = _open_sinks(bundle, options, stack)
+        window = _open_window(bundle, options, stack)
+        interrupted = play(running, sinks, window, _reloader(running, sources, options))
+    return running.summary, interrupted
+
+
+def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, Any]) -> Stream:
     from edgevid.api import stream
     from edgevid.pipeline import SamplingOptions
 
-    running = stream(
+    return stream(
         bundle,
-        sources,
+        [source.place for source in sources],
         smooth=options["smooth"],
         options=SamplingOptions(
             hop_s=options["hop_s"],
@@ -165,13 +191,24 @@ def _run(bundle: Bundle, sources: list[str | int], options: dict[str, Any]) -> t
         strict_time=options["strict_time"],
         max_batch=options["max_batch"],
         max_wait_ms=options["max_wait_ms"],
+        priorities=[source.priority for source in sources],
         retry=_retry(options),
         notify=(lambda _: None) if options["quiet"] else notice,
     )
-    # Sinks are opened last: a wrong option or source must not have touched their files.
-    with running, ExitStack() as stack:
-        interrupted = _play(running, _open_sinks(bundle, options, stack))
-    return running.summary, interrupted
+
+
+def _reloader(
+    running: Stream, sources: Sequence[SiteSource], options: dict[str, Any]
+) -> Reloader | None:
+    """What SIGHUP calls, where the sources come from a configuration file."""
+    from edgevid.api import open_lane
+    from edgevid.cli._reload import Reloader
+
+    config = current_config()
+    if config is None or config.sources != sources:
+        return None
+    opening = partial(open_lane, video_stream=options["video_stream"], retry=_retry(options))
+    return Reloader(running, command, config, opening)
 
 
 def _retry(options: dict[str, Any]) -> RetryPolicy | None:
@@ -189,33 +226,9 @@ def _retry(options: dict[str, Any]) -> RetryPolicy | None:
     )
 
 
-def _play(running: Stream, sinks: list[Sink]) -> bool:
-    """Feed the sinks until the end; True where Ctrl-C ended it."""
-    from edgevid.protocols import FrameSink, OutageSink
-    from edgevid.types import Frame, Outage, Prediction
-
-    frame_sinks = [s for s in sinks if isinstance(s, FrameSink)]
-    try:
-        for result in running.results():
-            if isinstance(result, Prediction):
-                for sink in sinks:
-                    sink.write(result)
-            elif isinstance(result, Outage):
-                for outage_sink in (s for s in sinks if isinstance(s, OutageSink)):
-                    outage_sink.write_outage(result)
-            elif isinstance(result, Frame):
-                for frame_sink in frame_sinks:
-                    frame_sink.write_frame(result)
-                if any(getattr(s, "stop_requested", False) for s in frame_sinks):
-                    return False
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
 def _open_sinks(bundle: Bundle, options: dict[str, Any], stack: ExitStack) -> list[Sink]:
     """Open every sink that was asked for; `stack` closes them."""
-    from edgevid.sinks import ConsoleSink, JsonlSink, VideoSink, WindowSink
+    from edgevid.sinks import ConsoleSink, JsonlSink, VideoSink
 
     sinks: list[Sink] = []
     if options["jsonl"]:
@@ -224,13 +237,20 @@ def _open_sinks(bundle: Bundle, options: dict[str, Any], stack: ExitStack) -> li
     if options["video"]:
         sinks.append(VideoSink(options["video"], fps=0.0, labels=bundle.labels))
         stack.callback(sinks[-1].close)
-    if options["show"]:
-        sinks.append(WindowSink(f"edgevid: {bundle.manifest.model.name}", bundle.labels))
-        stack.callback(sinks[-1].close)
     if not options["quiet"]:
         sinks.append(ConsoleSink(_console(options)))
         stack.callback(sinks[-1].close)
     return sinks
+
+
+def _open_window(bundle: Bundle, options: dict[str, Any], stack: ExitStack) -> WindowSink | None:
+    from edgevid.sinks import WindowSink
+
+    if not options["show"]:
+        return None
+    window = WindowSink(f"edgevid: {bundle.manifest.model.name}", bundle.labels)
+    stack.callback(window.close)
+    return window
 
 
 def _console(options: dict[str, Any]) -> Console:

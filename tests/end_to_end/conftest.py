@@ -41,3 +41,12 @@ def bundles(data, tmp_path_factory):
         return out
 
     return make
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(tmp_path_factory) -> Path:
+    """The model that ships with edgevid, converted once."""
+    demo = Path(__file__).parents[2] / "edgevid" / "demo"
+    out = tmp_path_factory.mktemp("demo") / "demo.edgevid"
+    convert(demo / "model.onnx", out, spec=demo / "spec.toml", target="onnx")
+    return out

@@ -1,0 +1,153 @@
+"""The loop of `edgevid run`: results to sinks, and what signals ask for.
+
+SIGTERM   stop reading, answer what was read, finish the outputs; within about 2 seconds
+SIGHUP    with a configuration file: read it again; new sources join, those gone leave
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from edgevid.cli._messages import warning
+
+if TYPE_CHECKING:
+    from edgevid.pipeline import Stream
+    from edgevid.protocols import Sink
+    from edgevid.sinks import WindowSink
+    from edgevid.sinks.delivery import Delivery
+
+DRAIN_S = 1.2
+"""How long a stream that is to end may still answer."""
+
+FLUSH_S = 0.5
+"""How long outputs may then take, beside a live source."""
+
+
+class Signals:
+    """What was asked for by signal since it was last looked at."""
+
+    def __init__(self) -> None:
+        self.terminate = False
+        self.hangup = False
+
+    @contextmanager
+    def caught(self, hangup: bool) -> Iterator[Signals]:
+        """Catch SIGTERM, and SIGHUP where asked, in the block; only the main thread may."""
+        numbers = (signal.SIGTERM, signal.SIGHUP) if hangup else (signal.SIGTERM,)
+        before = {number: signal.signal(number, self._note) for number in numbers}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            self.terminate = True
+        else:
+            self.hangup = True
+
+
+class _TimeIsUp(Exception):
+    """The stream did not end in the time it was given."""
+
+
+def play(
+    running: Stream,
+    sinks: Sequence[Sink],
+    window: WindowSink | None,
+    reload: Callable[[], None] | None,
+) -> bool:
+    """Feed the sinks until the end; True where Ctrl-C ended it.
+
+    Args:
+        running: The stream, which stays the caller's to close.
+        sinks: Each fed on a thread of its own.
+        window: Fed here: windows belong to the main thread.
+        reload: Reads the configuration file again; None: there is none, and SIGHUP ends the run.
+
+    Raises:
+        EdgevidError: The engine, the only source, or an output of files failed.
+    """
+    from edgevid.sinks.delivery import Delivery
+
+    delivery = Delivery(sinks, warning)
+    live = _Live(delivery)
+    interrupted = False
+    try:
+        with Signals().caught(reload is not None) as signals:
+            _play(running, live, window, _Meanwhile(running, signals, reload))
+    except KeyboardInterrupt:
+        interrupted = True
+    except _TimeIsUp:
+        pass
+    finally:
+        delivery.close(FLUSH_S if live.is_live else None)
+    for name, count in delivery.undelivered.items():
+        warning(f"{count} results did not reach {name}")
+    return interrupted
+
+
+class _Live:
+    """The delivery, which a live source makes live."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.is_live = False
+
+    def go(self) -> None:
+        self.is_live = True
+        self.delivery.go_live()
+
+
+class _Meanwhile:
+    """Between results: see to signals."""
+
+    def __init__(
+        self, running: Stream, signals: Signals, reload: Callable[[], None] | None
+    ) -> None:
+        self._running = running
+        self._signals = signals
+        self._reload = reload
+        self._until_s: float | None = None
+
+    def __call__(self) -> None:
+        if self._signals.hangup and self._reload is not None:
+            self._signals.hangup = False
+            self._reload()
+        if self._signals.terminate and self._until_s is None:
+            self._until_s = time.monotonic() + DRAIN_S
+            self._running.stop()
+        if self._until_s is not None and time.monotonic() >= self._until_s:
+            raise _TimeIsUp
+
+
+def _play(
+    running: Stream, live: _Live, window: WindowSink | None, meanwhile: Callable[[], None]
+) -> None:
+    from edgevid.pipeline import SourceStarted
+    from edgevid.types import Frame, Outage, Prediction
+
+    for result in running.results(meanwhile):
+        if isinstance(result, SourceStarted) and result.info.is_live:
+            live.go()
+        elif isinstance(result, (Prediction, Outage, Frame)):
+            live.delivery.deliver(result)
+            if window is not None and _shown(window, result):
+                return
+
+
+def _shown(window: WindowSink, result: Any) -> bool:
+    """Show what a window shows; True where its user wants to end."""
+    from edgevid.types import Frame, Prediction
+
+    if isinstance(result, Prediction):
+        window.write(result)
+    elif isinstance(result, Frame):
+        window.write_frame(result)
+    return window.stop_requested

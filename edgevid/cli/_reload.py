@@ -1,0 +1,70 @@
+"""SIGHUP: the configuration file is read again while the streams go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from edgevid.cli._config import SiteConfig, SiteSource, read_config
+from edgevid.cli._messages import notice, warning
+from edgevid.errors import EdgevidError
+
+if TYPE_CHECKING:
+    from edgevid.pipeline import NamedSource, Stream
+
+
+class Reloader:
+    """Makes a running stream play the sources that the file names now.
+
+    A file with a mistake changes nothing. Everything but the sources takes effect at the next
+    start, and is named where it changed.
+
+    Args:
+        running: The stream.
+        command: Whose configuration file it is.
+        config: As it was read at the start.
+        open_lane: Opens a source.
+    """
+
+    def __init__(
+        self,
+        running: Stream,
+        command: click.Command,
+        config: SiteConfig,
+        open_lane: Callable[[str | int], list[NamedSource]],
+    ) -> None:
+        self._running = running
+        self._command = command
+        self._config = config
+        self._open_lane = open_lane
+
+    def __call__(self) -> None:
+        try:
+            fresh = read_config(self._config.path, self._command)
+        except EdgevidError as exc:
+            warning(f"{exc}; going on as before")
+            return
+        notice(f"{fresh.path} was read again")
+        for key in _changed(self._config, fresh):
+            warning(f"{key} changed: that takes effect at the next start")
+        self._change_sources(self._config.sources, fresh.sources)
+        self._config = SiteConfig(fresh.path, self._config.values, fresh.sources)
+
+    def _change_sources(self, before: Sequence[SiteSource], now: Sequence[SiteSource]) -> None:
+        for source in before:
+            if source not in now:
+                self._running.stop_source(str(source.place))
+        for source in now:
+            if source in before:
+                continue
+            try:
+                self._running.add_lane(self._open_lane(source.place), source.priority)
+            except EdgevidError as exc:
+                warning(f"{exc}; the other sources go on")
+
+
+def _changed(before: SiteConfig, now: SiteConfig) -> list[str]:
+    keys = sorted({*before.values, *now.values})
+    return [key for key in keys if before.values.get(key) != now.values.get(key)]

@@ -1,0 +1,138 @@
+"""Signals to a real `edgevid run`, which plays for ever."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parents[2] / "edgevid" / "demo"
+
+pytestmark = pytest.mark.timeout(90)
+
+
+class Running:
+    """`edgevid run --config site.toml` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lines = folder / "labels.jsonl"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edgevid", "run", "--config", "site.toml"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def predictions(self, source: str) -> int:
+        if not self.lines.exists():
+            return 0
+        lines = self.lines.read_text().rpartition("\n")[0].splitlines()
+        return sum(json.loads(line)["source"] == source for line in lines)
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        until_s = time.monotonic() + 30
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()[1]
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def running(demo_bundle: Path, tmp_path: Path) -> Iterator[Running]:
+    (tmp_path / "demo.edgevid").symlink_to(demo_bundle)
+    write_site(tmp_path, [source(1), source(2)])
+    started = Running(tmp_path)
+    yield started
+    started.process.kill()
+    started.process.communicate(timeout=10)
+
+
+def source(seed: int) -> str:
+    return f"synthetic:?live=1&seconds=600&seed={seed}"
+
+
+def write_site(folder: Path, sources: list[str], more: str = "") -> None:
+    text = 'model = "demo.edgevid"\njsonl = "labels.jsonl"\nsummary = "run.json"\n' + more
+    text += "".join(f'[[sources]]\nuri = "{s}"\n' for s in sources)
+    (folder / "site.toml").write_text(text)
+
+
+def test_sighup_changes_the_sources_and_the_others_go_on(running: Running) -> None:
+    running.wait_for(lambda: all(running.predictions(source(i)) >= 3 for i in (1, 2)))
+    write_site(running.folder, [source(2), source(3)], 'smooth = "mean:3"\n')
+    before = running.predictions(source(2))
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda: running.predictions(source(3)) >= 3)
+    first = running.predictions(source(1))
+    running.wait_for(lambda: running.predictions(source(3)) >= 8)
+    assert running.predictions(source(1)) <= first + 1
+    assert running.predictions(source(2)) >= before + 3
+
+    write_site(running.folder, [source(2)], "smoth = 1\n")
+    running.process.send_signal(signal.SIGHUP)
+    third = running.predictions(source(3))
+    running.wait_for(lambda: running.predictions(source(3)) >= third + 3)
+
+    running.process.send_signal(signal.SIGTERM)
+    _, said = running.process.communicate(timeout=10)
+    assert running.process.returncode == 0
+    assert "smooth changed: that takes effect at the next start" in said
+    assert "unknown key 'smoth'" in said
+    summary = json.loads((running.folder / "run.json").read_text())
+    assert [s["source"] for s in summary["sources"]] == [source(i) for i in (1, 2, 3)]
+    for entry in summary["sources"]:
+        assert entry["clips"] == running.predictions(entry["source"])
+
+
+def test_sigterm_ends_within_two_seconds_with_everything_written(running: Running) -> None:
+    running.wait_for(lambda: running.predictions(source(1)) >= 2)
+    asked = time.monotonic()
+    running.process.send_signal(signal.SIGTERM)
+    said, _ = running.process.communicate(timeout=10)
+    # The interpreter's own end is in it; a busy machine may take its time.
+    assert time.monotonic() - asked < 5
+    assert running.process.returncode == 0
+    assert source(1) in said
+    summary = json.loads((running.folder / "run.json").read_text())
+    assert summary["clips"] == sum(running.predictions(source(i)) for i in (1, 2))
+    assert summary["frames_read"] == (
+        summary["frames_used"] + summary["frames_skipped"] + summary["frames_dropped"]
+    )
+
+
+def test_without_a_file_sighup_ends_the_run_as_a_closed_terminal_should(
+    demo_bundle: Path, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "edgevid",
+            "run",
+            str(demo_bundle),
+            "--source",
+            source(1),
+            "--jsonl",
+            "labels.jsonl",
+            "--quiet",
+        ],
+        cwd=tmp_path,
+    )
+    try:
+        lines = tmp_path / "labels.jsonl"
+        until_s = time.monotonic() + 30
+        while not (lines.exists() and lines.read_text()):
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(10) == -signal.SIGHUP
+    finally:
+        process.kill()
