@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,23 +34,46 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OutputError: It cannot be written (permission, full disk).
     """
-    temporary: str | None = None
+    write_all({path: data})
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write several files, each whole, and none before all are known to fit.
+
+    Raises:
+        OutputError: One cannot be written; the others are left as they were.
+    """
+    ready: dict[Path, Path] = {}
+    target = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_TEMPORARY, delete=False) as file:
-            temporary = file.name
+        for target, data in files.items():
+            ready[target] = _temporary_beside(target, data)
+        for target in files:
+            os.replace(ready[target], target)
+            del ready[target]
+    except OSError as exc:
+        raise OutputError(f"cannot write {target}: {exc.strerror or exc}") from None
+    finally:
+        for temporary in ready.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary_beside(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_TEMPORARY, delete=False) as file:
+        temporary = Path(file.name)
+        try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # NamedTemporaryFile makes files private; a bundle is as readable as its folder.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as exc:
-        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            # NamedTemporaryFile makes files private; a bundle is as readable as its folder.
+            os.chmod(temporary, 0o644)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return temporary
 
 
 @contextmanager

@@ -18,6 +18,7 @@ _COMMANDS = {
     "convert": "Turn a model into a checked bundle, and a TensorRT engine where asked.",
     "run": "Run a bundle on cameras, files and streams; print labels over time.",
     "eval": "Evaluate a bundle on labelled videos.",
+    "split": "Split a list of clips into training and test, group by group.",
     "inspect": "Show what a bundle holds, and check it.",
     "doctor": "Show what this machine can run, and how to mend what it lacks.",
 }

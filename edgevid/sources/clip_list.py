@@ -7,7 +7,6 @@ beginning, its end). Other columns are left alone.
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from pydantic import Field, model_validator
 
 from edgevid.errors import SourceError, SourceNotFoundError, SpecError
 from edgevid.sources import expand
+from edgevid.sources.table import TableRow, read_table
 from edgevid.sources.uri import Kind, kind_of
 from edgevid.spec import Strict, parse
 
@@ -101,27 +101,8 @@ def read_csv(path: Path, root: Path | None = None, must_exist: bool = True) -> l
     Raises:
         SpecError: It cannot be read, has no column `path` or no rows, or a row is wrong.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, skipinitialspace=True)
-            header = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = header
-            if "path" not in header:
-                raise SpecError(
-                    f"{path} has no column 'path'; its first row says {', '.join(header) or '-'}",
-                    "Begin the file with a header row such as: path,label,start_s,end_s",
-                )
-            folder = path.parent if root is None else root
-            clips = [_clip(path, folder, reader.line_num, cells) for cells in reader]
-    except OSError as exc:
-        raise SpecError(f"{path} cannot be read: {exc.strerror}", "Check the path") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path} is not UTF-8 text", "Save it as CSV in UTF-8") from None
-    except csv.Error as exc:
-        row = reader.reader.line_num
-        raise SpecError(f"{path}, row {row}: {exc}", "Check its quotes") from None
-    if not clips:
-        raise SpecError(f"{path} lists no clip", "Add one row for each clip")
+    folder = path.parent if root is None else root
+    clips = [_clip(path, folder, row) for row in read_table(path).rows]
     for clip in clips:
         try:
             _check(clip.uri)
@@ -132,23 +113,11 @@ def read_csv(path: Path, root: Path | None = None, must_exist: bool = True) -> l
     return clips
 
 
-def _clip(
-    table: Path, folder: Path, number: int, cells: dict[str | None, str | list[str] | None]
-) -> ListedClip:
-    where = f"{table}, row {number}"
-    if None in cells:
-        raise SpecError(
-            f"{where} has more cells than the header: {cells[None]}",
-            "Put cells that hold a comma in quotes",
-        )
-    said = {
-        name: cells[name].strip()  # type: ignore[union-attr]
-        for name in _Row.model_fields
-        if cells.get(name)
-    }
-    row: _Row = parse(_Row, {name: text for name, text in said.items() if text}, where)
+def _clip(path: Path, folder: Path, listed: TableRow) -> ListedClip:
+    said = {name: text for name, text in listed.cells.items() if text and name in _Row.model_fields}
+    row: _Row = parse(_Row, said, f"{path}, row {listed.line}")
     end_s = math.inf if row.end_s is None else row.end_s
-    return ListedClip(located(row.path, folder), row.label, row.start_s, end_s, number)
+    return ListedClip(located(row.path, folder), row.label, row.start_s, end_s, listed.line)
 
 
 def located(path: str, folder: Path) -> str:
