@@ -93,8 +93,10 @@ def test_programs_run(name, sandbox):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if blocks(ROOT / n, "toml")])
 def test_every_key_of_a_spec_exists(name):
+    from edgevid.convert.merge import ModelTable
     from edgevid.convert.spec_file import read_spec
 
+    tables = {"inputs": InputSpec, "outputs": OutputSpec, "models": ModelTable}
     for number, body in enumerate(blocks(ROOT / name, "toml")):
         said = tomllib.loads(body) | {"labels": ["a", "b"]}
         if isinstance(said.get("states"), str):  # a file that the example does not come with
@@ -102,8 +104,9 @@ def test_every_key_of_a_spec_exists(name):
         if isinstance(said.get("states"), str):
             del said["states"]  # a file of the reader's
         assert read_spec(said, labels=None, preset=None).labels == ("a", "b")
-        for table, model in (("clip", ClipSpec), ("inputs", InputSpec), ("outputs", OutputSpec)):
-            for keys in said.get(table, {}) if table != "clip" else [said.get("clip", {})]:
+        assert set(said.get("clip", {})) <= set(ClipSpec.model_fields), f"{name}, example {number}"
+        for table, model in tables.items():
+            for keys in said.get(table, []):
                 assert set(keys) <= set(model.model_fields), f"{name}, example {number}"
 
 
