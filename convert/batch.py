@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def _problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
         joint = session.run(together)[SCORES]
         alone = session.run_each(chosen, SCORES)
     except RuntimeError as exc:
-        return str(exc)
+        return _reason(exc)
     if joint.shape != alone.shape:
         return f"a batch of {_TEST_BATCH} gives scores of shape {list(joint.shape)}"
     difference = np.abs(joint - alone).max()
@@ -93,7 +94,7 @@ def _states_problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
         together = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
         joint = session.run({**together, **gather(streams)})
     except (RuntimeError, ValueError) as exc:
-        return str(exc)
+        return _reason(exc)
     axes = {SCORES: 0, **{s.output: s.batch_axis or 0 for s in carried_states(model)}}
     for name, axis in axes.items():
         expected = np.concatenate([outputs[name] for outputs in alone], axis=axis)
@@ -103,6 +104,14 @@ def _states_problem(model: ModelProto, windows: Sequence[Window]) -> str | None:
         if not difference <= _TOLERANCE * max(1.0, np.abs(expected).max()):
             return f"streams of one batch change each other's {name} by {difference:.2g}"
     return None
+
+
+def _reason(exc: Exception) -> str:
+    """Which node failed, where ONNX Runtime says it; else its message."""
+    node = re.search(r"running (\w+) node. Name:'([^']*)'", str(exc))
+    if node is None:
+        return str(exc)
+    return f"{node[1]} {node[2]!r} does not take a batch of {_TEST_BATCH}"
 
 
 def _stream_of_age(session: Session, window: Window, age: int) -> States:

@@ -9,12 +9,16 @@ Several streams share a call where every state has a batch axis:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from edgevid.spec import StateSpec
 from edgevid.types import Array
+
+_LOOK_BYTES = 1 << 20
+"""Of states that are looked through for NaN after one call."""
 
 
 class States:
@@ -28,6 +32,8 @@ class States:
 
     def __init__(self, specs: Sequence[StateSpec]) -> None:
         self.specs = tuple(specs)
+        self._shares = _shares(specs)
+        self._calls = 0
         self._arrays: dict[str, Array] = {}
         self.reset()
 
@@ -43,6 +49,10 @@ class States:
     def take(self, outputs: Mapping[str, Array]) -> bool:
         """Keep what a call gave, for the next one.
 
+        Of states larger than 1 MiB together a part is looked at after each call, in turns, as
+        looking at all of them would cost more than passing them. What is NaN and reaches the
+        scores meanwhile is for the caller to find there.
+
         Args:
             outputs: Every output by name; those of the states are looked up.
 
@@ -50,11 +60,12 @@ class States:
             False where a value is NaN or infinite, which would stay for good: the states are
             zeros again then.
         """
-        new = {s.input: outputs[s.output] for s in self.specs}
-        if not all(_is_finite(array) for array in new.values()):
+        share = self._shares[self._calls % len(self._shares)]
+        self._calls += 1
+        if not all(np.isfinite(outputs[spec.output]).all() for spec in share):
             self.reset()
             return False
-        self._arrays = new
+        self._arrays = {s.input: outputs[s.output] for s in self.specs}
         return True
 
 
@@ -107,5 +118,17 @@ def _part(outputs: Mapping[str, Array], specs: Sequence[StateSpec], i: int) -> d
     }
 
 
-def _is_finite(array: Array) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def _shares(specs: Sequence[StateSpec]) -> list[list[StateSpec]]:
+    """Float states in groups of at most `_LOOK_BYTES`; one that is larger stands alone."""
+    shares: list[list[StateSpec]] = [[]]
+    room = _LOOK_BYTES
+    for spec in specs:
+        if np.dtype(spec.dtype).kind != "f":
+            continue
+        size = math.prod(spec.shape) * np.dtype(spec.dtype).itemsize
+        if size > room and shares[-1]:
+            shares.append([])
+            room = _LOOK_BYTES
+        shares[-1].append(spec)
+        room -= size
+    return shares

@@ -71,6 +71,20 @@ def test_only_the_broken_stream_begins_anew(bad: float) -> None:
     assert streams[2].feeds["h0"].all()
 
 
+def test_large_states_are_looked_through_in_turns() -> None:
+    """Of three states of 1 MiB one is looked at after each call: the third comes in time."""
+    specs = [
+        StateSpec(input=f"in_{i}", output=f"out_{i}", shape=(1, 1 << 18), dtype="float32")
+        for i in range(3)
+    ]
+    states = States([*specs, COUNT.model_copy(update={"batch_axis": None})])
+    outputs = {s.output: np.ones(s.shape, np.float32) for s in specs}
+    outputs["out_2"][0, 99] = np.nan
+    outputs["n_out"] = np.array([5], np.int32)
+    assert [states.take(outputs) for _ in range(3)] == [True, True, False]
+    assert not any(array.any() for array in states.feeds.values())
+
+
 def test_a_stream_keeps_a_view_of_the_call() -> None:
     streams = [States([H]) for _ in range(2)]
     hidden = np.ones((2, 2, 3), np.float32)

@@ -38,15 +38,12 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
 
 
 def _check_one(info: TensorInfo, array: Array) -> None:
-    if array.dtype.name != info.dtype:
+    if array.dtype != info.dtype:
         raise EngineError(
             f"input {info.name!r} takes dtype {info.dtype}; fed was {array.dtype.name}",
             f"Convert it: array.astype({info.dtype!r})",
         )
-    fits = len(array.shape) == len(info.shape) and all(
-        want is None or want == have for want, have in zip(info.shape, array.shape, strict=True)
-    )
-    if not fits:
+    if array.shape != info.shape and not _fits(info, array):
         raise EngineError(
             f"input {info.name!r} takes shape {show_shape(info.shape)}; "
             f"fed was {show_shape(array.shape)}",
@@ -59,6 +56,12 @@ def _check_one(info: TensorInfo, array: Array) -> None:
             f"input {info.name!r} is not C-contiguous (strides {array.strides})",
             "Feed numpy.ascontiguousarray(array)",
         )
+
+
+def _fits(info: TensorInfo, array: Array) -> bool:
+    return len(array.shape) == len(info.shape) and all(
+        want is None or want == have for want, have in zip(info.shape, array.shape, strict=True)
+    )
 
 
 def show_shape(shape: Sequence[int | None]) -> str:

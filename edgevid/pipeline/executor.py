@@ -139,7 +139,13 @@ class StatefulWindows:
         feeds = {name: batched([r.clip.arrays[name] for r in requests]) for name in names}
         outputs = self._engine.infer({**feeds, **gather(streams)})
         kept = scatter(outputs, streams)
-        return [row if ok else None for row, ok in zip(outputs[self._output], kept, strict=True)]
+        rows: list[Float32Array | None] = []
+        for row, stream, ok in zip(outputs[self._output], streams, kept, strict=True):
+            if ok and not np.isfinite(row).all():
+                stream.reset()
+                ok = False
+            rows.append(row if ok else None)
+        return rows
 
 
 class SplitWindows:

@@ -61,6 +61,26 @@ class CountingEngine:
         return {"count_out": count, "scores": count[np.newaxis]}
 
 
+class NanScores:
+    """Its scores tell of a break that its state hides."""
+
+    outputs = (TensorInfo("count_out", (1,), "float32"), TensorInfo("scores", (1, 1), "float32"))
+    inputs = ()
+
+    def infer(self, feeds):
+        count = feeds["count_in"] + 1
+        scores = count[np.newaxis] if count[0] != 2 else np.full((1, 1), np.nan, np.float32)
+        return {"count_out": count, "scores": scores}
+
+
+def test_scores_that_are_no_numbers_begin_anew():
+    states = [StateSpec(input="count_in", output="count_out", shape=(1,), dtype="float32")]
+    executor = new_executor(NanScores(), states)
+    memory = executor.new_memory()
+    rows = [executor.run([Request(window(1), memory)])[0] for _ in range(4)]
+    assert [None if row is None else float(row[0]) for row in rows] == [1, None, 1, None]
+
+
 class BatchedCountingEngine:
     """The same for several streams in one call, whose counts stand along the second axis."""
 
