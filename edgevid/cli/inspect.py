@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edgevid.cli import _takes
 from edgevid.cli._contract import count, describe_input, sentence, span_s, timeline
 from edgevid.cli._output import console, json_option, write_json
 from edgevid.device import Machine
@@ -143,6 +144,7 @@ def to_json(bundle: Bundle, files: list[FileState]) -> dict[str, Any]:
         "ok": all(file.state == "ok" for file in files),
         "labels": list(bundle.labels),
         "window_s": span_s(bundle.manifest.clip),
+        "takes": _takes.to_json(bundle.manifest.clip, bundle.manifest.inputs),
         "files": [asdict(file) for file in files],
         "manifest": bundle.manifest.model_dump(mode="json"),
     }
@@ -156,8 +158,11 @@ def render(bundle: Bundle, files: list[FileState], out: Console) -> None:
     _heading(out, "Contract")
     out.print(Text(sentence(manifest.clip)))
     unicode = out.encoding.lower().startswith("utf")
-    marks = ("●", "─") if unicode else ("#", "-")
-    for line in timeline(manifest.clip, max(min(out.width, 76), 40), *marks):
+    symbols = _takes.Symbols("●", "◉", "▸", "─") if unicode else _takes.Symbols()
+    lines = timeline(manifest.clip, max(min(out.width, 76), 40), symbols.frame, symbols.line)
+    if not _takes.is_plain(manifest.inputs, manifest.clip):
+        lines += ["", *_takes.draw(manifest.clip, manifest.inputs, min(out.width, 76), symbols)]
+    for line in lines:
         out.print(Text(line, "cyan"), no_wrap=True)
     _heading(out, "Inputs and output")
     rows = [(i.name, describe_input(i, manifest.clip.num_frames)) for i in manifest.inputs]

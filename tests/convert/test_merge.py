@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -98,7 +100,17 @@ def test_the_command_line_reads_the_models_beside_the_spec(
     arguments = ["--spec", str(tmp_path / "two.toml"), "--out", str(out), "--target", "onnx"]
     assert main(["convert", str(rgb), *arguments]) == 0
     assert "rgb.onnx + flow.onnx takes rgb (NCHW, 40x32), flow (N(TC)HW" in capsys.readouterr().err
+    assert main(["inspect", str(out), "--json", "-"]) == 0
+    taken = json.loads(capsys.readouterr().out)["takes"]
+    assert taken["rgb"] == [{"frame": 0, "at_s": 0.0, "to_s": None}]
+    assert taken["flow"][-1] == {"frame": 4, "at_s": 0.16, "to_s": 0.2}
     assert main(["inspect", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^rgb   .-+$", re.sub("─", "-", shown), re.MULTILINE)
+    assert "flow goes to" in shown
+    assert "1 frame, the first of the window, 32 high, 40 wide, layout NCHW" in shown
+    assert "5 flow fields, 32 high, 40 wide, layout N(TC)HW" in shown
+    assert "optical flow in pixels of that picture (dis-fast), from each frame" in shown
 
 
 def test_logits_of_both_get_a_softmax_and_names_that_clash_are_told_apart(tmp_path: Path) -> None:
