@@ -17,9 +17,8 @@ from typing import Union
 from edgevid.engines import open_engine
 from edgevid.errors import SourceError, SpecError
 from edgevid.manifest import Bundle, Manifest
-from edgevid.pipeline import Batching, CaptureJob, NamedSource, SamplingOptions, Stream
+from edgevid.pipeline import Batching, CaptureJob, NamedSource, SamplingOptions, Stream, read_rules
 from edgevid.protocols import Engine, FrameSource
-from edgevid.smoothing import parse_smoother
 from edgevid.sources import expand, open_source
 from edgevid.sources.reconnecting import RetryPolicy
 
@@ -42,6 +41,7 @@ def stream(
     source: Source | Sequence[Source],
     *,
     smooth: str = "none",
+    events: Sequence[str] = (),
     options: SamplingOptions | None = None,
     engine: str | Engine = "auto",
     threads: int | None = None,
@@ -67,6 +67,8 @@ def stream(
             side by side. The videos of a directory or glob are played one after another.
         smooth: A smoother, such as "mean:8" or "hmm:0.95+hysteresis:0.1" (docs/smoothing.md);
             "none" leaves the scores as they are.
+        events: Rules such as "onset=0.6,offset=0.4,min=0.5s,merge=0.3s" (docs/events.md); the
+            events come through `Stream.results`.
         options: Changes to the temporal contract (hop, window, frame interval).
         engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
@@ -105,9 +107,7 @@ def stream(
         strict_time=strict_time,
         retry=retry,
     )
-    new_smoother = parse_smoother(
-        smooth, labels=checked.labels, multi_label=is_multi_label(checked.manifest)
-    )
+    rules = read_rules(smooth, events, checked.labels, is_multi_label(checked.manifest))
     lanes: list[list[NamedSource]] = []
     try:
         for one in _as_list(source):
@@ -126,11 +126,12 @@ def stream(
         checked.labels,
         lanes,
         job,
-        new_smoother,
+        rules.new_smoother,
         max_clips,
         checked.manifest.states,
         Batching(max_batch, max_wait_ms),
         priorities,
+        rules.event_rules,
     )
 
 

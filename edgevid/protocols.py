@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from edgevid.types import (
     Array,
+    Event,
     Float32Array,
     Frame,
     FrameTime,
@@ -132,6 +133,13 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class EventSink(Protocol):
+    """A sink that also takes events."""
+
+    def write_event(self, event: Event) -> None: ...
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ Times: `*_s` are seconds on the source's own clock (presentation timestamps);
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -227,6 +227,36 @@ class Prediction:
     timings: StageTimings = field(default_factory=StageTimings)
     restart: bool = False
     lag_s: float = 0.0
+
+
+ClosedBy = Literal["offset", "gap", "end"]
+"""Why an event ended: its score fell off, the stream has a gap, or it is over."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A label began to be seen (`end_s` is None), or has been seen from start to end.
+
+    Attributes:
+        source_id: Name of the source.
+        index: Number of the event within the source, from 0; the same at start and end.
+        label: What is seen.
+        start_s: End of the first window that showed it.
+        end_s: End of the first window that no longer did; None: it goes on.
+        peak_score, mean_score: Of the windows from start to end, or so far; after smoothing.
+        decided_s: When this was known, on the source's clock.
+        closed_by: Why it ended; None: it goes on.
+    """
+
+    source_id: str
+    index: int
+    label: str
+    start_s: float
+    end_s: float | None
+    peak_score: float
+    mean_score: float
+    decided_s: float
+    closed_by: ClosedBy | None = None
 
 
 @dataclass(frozen=True)

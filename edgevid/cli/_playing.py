@@ -87,7 +87,11 @@ def play(
     except _TimeIsUp:
         pass
     finally:
-        delivery.close(FLUSH_S if live.is_live else None)
+        try:
+            for event in running.end_events():
+                delivery.deliver(event)
+        finally:
+            delivery.close(FLUSH_S if live.is_live else None)
     for name, count in delivery.undelivered.items():
         warning(f"{count} results did not reach {name}")
     return interrupted
@@ -131,12 +135,12 @@ def _play(
     running: Stream, live: _Live, window: WindowSink | None, meanwhile: Callable[[], None]
 ) -> None:
     from edgevid.pipeline import SourceStarted
-    from edgevid.types import Frame, Outage, Prediction
+    from edgevid.types import Event, Frame, Outage, Prediction
 
     for result in running.results(meanwhile):
         if isinstance(result, SourceStarted) and result.info.is_live:
             live.go()
-        elif isinstance(result, (Prediction, Outage, Frame)):
+        elif isinstance(result, (Prediction, Event, Outage, Frame)):
             live.delivery.deliver(result)
             if window is not None and _shown(window, result):
                 return

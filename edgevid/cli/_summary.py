@@ -18,7 +18,7 @@ def render_summary(summary: Summary, console: Console | None = None) -> None:
         console.print()
         title = f"[bold]{escape(source.source)}[/bold]  {escape(source.description)}"
         console.print(title, soft_wrap=True)
-        _print_timeline(source.timeline, console)
+        print_timeline(source.timeline, console)
         for line in _counts(source):
             console.print(line)
         for note in source.notes:
@@ -33,7 +33,8 @@ def render_summary(summary: Summary, console: Console | None = None) -> None:
         console.print(_stages(summary))
 
 
-def _print_timeline(spans: list[LabelSpan], console: Console) -> None:
+def print_timeline(spans: list[LabelSpan], console: Console) -> None:
+    """One line for each stretch of a label, up to a limit."""
     for span in spans[:_MAX_SPANS_SHOWN]:
         console.print(f"  {span.start_s:8.2f} - {span.end_s:8.2f} s  {escape(span.label)}")
     if len(spans) > _MAX_SPANS_SHOWN:
@@ -54,7 +55,8 @@ def _counts(source: SourceSummary) -> list[str]:
         f"  frames: {source.frames_read} read, {source.frames_used} used, "
         f"{source.frames_skipped} skipped, {source.frames_dropped} dropped, "
         f"{source.frames_lost} lost",
-        f"{clips}; label changes: {source.label_changes}",
+        f"{clips}; label changes: {source.label_changes}"
+        + (f"; events: {source.events}" if source.events else ""),
     ]
     if source.outages:
         lines.append(f"  outages: {source.outages}, away for {source.away_s:.1f} s in all")

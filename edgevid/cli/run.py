@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgevid.cli._config import SiteSource, current_config, load_config
+from edgevid.cli._decisions import events_option, export_option, export_sinks
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
 from edgevid.errors import EdgevidError, SourceError, SpecError
@@ -57,7 +58,12 @@ EXIT_INTERRUPTED = 130
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the engine.")
 @click.option("--fast-resize", is_flag=True, help="Crop on whole source pixels; cheaper.")
 @click.option("--video-stream", type=int, metavar="N", help="Stream of files that hold several.")
+@events_option
 @click.option("--jsonl", metavar="FILE|-", help="Write each prediction as a line of JSON.")
+@export_option
+@click.option(
+    "--trace", metavar="FILE", help="Keep every score in a .npz or .parquet, for `edgevid replay`."
+)
 @click.option("--video", type=click.Path(), metavar="FILE", help="Write an annotated video.")
 @click.option("--show", is_flag=True, help="Show the annotated video in a window (q ends).")
 @click.option("--max-clips", type=int, metavar="N", help="Stop after N predictions.")
@@ -161,7 +167,7 @@ def _run(
     running = _stream(bundle, sources, options)
     # Sinks are opened last: a wrong option or source must not have touched their files.
     with running, ExitStack() as stack:
-        sinks = _open_sinks(bundle, options, stack)
+        sinks = _open_sinks(bundle, running, options, stack)
         window = _open_window(bundle, options, stack)
         interrupted = play(running, sinks, window, _reloader(running, sources, options))
     return running.summary, interrupted
@@ -175,6 +181,7 @@ def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, An
         bundle,
         [source.place for source in sources],
         smooth=options["smooth"],
+        events=options["events"],
         options=SamplingOptions(
             hop_s=options["hop_s"],
             window_s=options["window_s"],
@@ -226,11 +233,18 @@ def _retry(options: dict[str, Any]) -> RetryPolicy | None:
     )
 
 
-def _open_sinks(bundle: Bundle, options: dict[str, Any], stack: ExitStack) -> list[Sink]:
+def _open_sinks(
+    bundle: Bundle, running: Stream, options: dict[str, Any], stack: ExitStack
+) -> list[Sink]:
     """Open every sink that was asked for; `stack` closes them."""
     from edgevid.sinks import ConsoleSink, JsonlSink, VideoSink
 
-    sinks: list[Sink] = []
+    sinks: list[Sink] = export_sinks(
+        options["exports"], options["events"], running.num_sources, stack
+    )
+    if options["trace"]:
+        sinks.append(_trace_sink(bundle, options))
+        stack.callback(sinks[-1].close)
     if options["jsonl"]:
         sinks.append(JsonlSink(options["jsonl"], bundle.labels))
         stack.callback(sinks[-1].close)
@@ -251,6 +265,20 @@ def _open_window(bundle: Bundle, options: dict[str, Any], stack: ExitStack) -> W
     window = WindowSink(f"edgevid: {bundle.manifest.model.name}", bundle.labels)
     stack.callback(window.close)
     return window
+
+
+def _trace_sink(bundle: Bundle, options: dict[str, Any]) -> Sink:
+    from edgevid.api import is_multi_label
+    from edgevid.traces import TraceInfo, open_trace_sink
+
+    info = TraceInfo(
+        labels=bundle.labels,
+        model=bundle.manifest.model.name,
+        multi_label=is_multi_label(bundle.manifest),
+        smooth=options["smooth"],
+        events=options["events"],
+    )
+    return open_trace_sink(options["trace"], info)
 
 
 def _console(options: dict[str, Any]) -> Console:

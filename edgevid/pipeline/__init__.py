@@ -1,15 +1,18 @@
 """Sources, sampler, rings, engine and smoother, joined by threads and bounded queues."""
 
 from edgevid.pipeline.capture import CaptureJob, NamedSource
+from edgevid.pipeline.decision_rules import DecisionRules, read_rules
 from edgevid.pipeline.inference import Batching
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingOptions
+from edgevid.pipeline.replay import replay
 from edgevid.pipeline.stream import Stream
 from edgevid.pipeline.summary import LabelSpan, SourceSummary, Summary
 
 __all__ = [
     "Batching",
     "CaptureJob",
+    "DecisionRules",
     "LabelSpan",
     "NamedSource",
     "Result",
@@ -19,4 +22,6 @@ __all__ = [
     "SourceSummary",
     "Stream",
     "Summary",
+    "read_rules",
+    "replay",
 ]

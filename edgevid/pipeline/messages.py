@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edgevid.errors import EdgevidError
 from edgevid.types import (
     Clip,
+    Event,
     Frame,
     Outage,
     Prediction,
@@ -60,5 +61,5 @@ class SourceEnded:
 Captured = SourceStarted | SampledFrame | Clip | Frame | Outage | SourceEnded
 """From a capture thread to the inference thread, in order."""
 
-Result = SourceStarted | Prediction | Frame | Outage | SourceEnded
-"""From the inference thread to the caller, in order."""
+Result = SourceStarted | Prediction | Event | Frame | Outage | SourceEnded
+"""To the caller, in order; an event follows the prediction that tells of it."""

@@ -14,15 +14,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 
+from edgevid.events import EventRules
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
+from edgevid.pipeline.event_tracker import EventTracker
 from edgevid.pipeline.inference import Batching, Inference
-from edgevid.pipeline.messages import Result
+from edgevid.pipeline.messages import Result, SourceEnded
 from edgevid.pipeline.queues import Closed, Inbox, Outbox, Waiting
 from edgevid.pipeline.summary import Summary
 from edgevid.protocols import Engine
 from edgevid.smoothing import SmootherFactory
 from edgevid.spec import StateSpec
-from edgevid.types import Prediction
+from edgevid.types import Event, Prediction
 
 _INBOX_CAPACITY = 64
 _INBOX_CAPACITY_WITH_FRAMES = 8
@@ -46,6 +48,7 @@ class Stream(Iterator[Prediction]):
         states: What the graph hands from one call to the next.
         batching: How windows of several lanes share a call of the engine.
         priorities: For each lane, at least 1: its share of the engine where all want more.
+        events: When events begin and end; None: there are none.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class Stream(Iterator[Prediction]):
         states: Sequence[StateSpec] = (),
         batching: Batching | None = None,
         priorities: Sequence[int] | None = None,
+        events: EventRules | None = None,
     ) -> None:
         self.summary = Summary()
         self.summary.engine = engine.name
         self._left = max_clips
+        self._events = EventTracker(labels, events)
         capacity = _INBOX_CAPACITY_WITH_FRAMES if job.want_frames else _INBOX_CAPACITY
         self._inbox = Inbox(max(capacity, job.clip.num_frames), priorities or [1] * len(lanes))
         self._outbox: Outbox[Result] = Outbox(_OUTBOX_CAPACITY)
@@ -98,6 +103,11 @@ class Stream(Iterator[Prediction]):
             engine,
             self._named,
         )
+
+    @property
+    def num_sources(self) -> int:
+        """Sources that play, or will."""
+        return len(self._named)
 
     def __iter__(self) -> Stream:
         return self
@@ -152,9 +162,26 @@ class Stream(Iterator[Prediction]):
                 break
             if isinstance(result, Prediction) and self._left is not None:
                 self._left -= 1
-            self.summary.note(result)
-            yield result
+            for item in self._with_events(result):
+                self.summary.note(item)
+                yield item
+        yield from self.end_events()
         self.close()
+
+    def end_events(self) -> list[Event]:
+        """End the events that are open: for a caller that does not read `results` to its end."""
+        events = self._events.finish()
+        for event in events:
+            self.summary.note(event)
+        return events
+
+    def _with_events(self, result: Result) -> list[Result]:
+        """An event comes after the prediction that tells of it, and before its source's end."""
+        if isinstance(result, Prediction):
+            return [result, *self._events.predicted(result)]
+        if isinstance(result, SourceEnded):
+            return [*self._events.ended(result.source_id), result]
+        return [result]
 
     def close(self) -> None:
         """Stop the threads, close sources and engine. Safe to call twice."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgevid.metrics import LatencyHistogram
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
-from edgevid.types import Outage, Prediction
+from edgevid.types import Event, Outage, Prediction
 
 _STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
 _MAX_SPANS = 1000
@@ -42,6 +42,7 @@ class SourceSummary:
         clips_refused: Windows that miss frames and were left out (`strict_time`).
         clips_with_gap: Answered windows that miss frames the contract asks for.
         clips_not_finite: Windows whose scores were NaN or infinite: they have no answer.
+        events: Events that have ended.
         outages: How often a live source was lost.
         away_s: Seconds that it was away, the outage at the end not counted.
         timeline: Smoothed labels over time, at most the last 1000 changes.
@@ -59,6 +60,7 @@ class SourceSummary:
     clips_refused: int = 0
     clips_with_gap: int = 0
     clips_not_finite: int = 0
+    events: int = 0
     outages: int = 0
     away_s: float = 0.0
     label_changes: int = 0
@@ -102,6 +104,8 @@ class Summary:
             self.source_ended(result)
         elif isinstance(result, Outage):
             self.outage(result)
+        elif isinstance(result, Event) and result.end_s is not None:
+            self._current[result.source_id].events += 1
 
     def source_started(self, message: SourceStarted) -> None:
         entry = SourceSummary(
@@ -184,6 +188,7 @@ class Summary:
             "clips_refused": self.total("clips_refused"),
             "clips_with_gap": self.total("clips_with_gap"),
             "clips_not_finite": self.total("clips_not_finite"),
+            "events": self.total("events"),
             "fps": round(self.total("frames_read") * rate, 2),
             "clips_per_s": round(self.total("clips") * rate, 2),
             "stages_ms": {name: _percentiles(h) for name, h in self.stages.items()},

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from edgevid.errors import OutputError
 from edgevid.sinks.text import printable, shorten_left
-from edgevid.types import Outage, Prediction
+from edgevid.types import Event, Outage, Prediction
 
 REFRESH_S = 0.1
 _RATE_WINDOW = 30
@@ -67,10 +67,27 @@ class ConsoleSink:
         with _output_errors():
             self._console.print(Text(_outage_sentence(outage), "yellow"))
 
+    def write_event(self, event: Event) -> None:
+        """Say that an event began or ended.
+
+        Raises:
+            OutputError: The console's file cannot be written.
+        """
+        with _output_errors():
+            self._console.print(Text(_event_sentence(event), "green"))
+
     def close(self) -> None:
         """Show the last state and give the terminal back."""
         with _output_errors():
             self._view.close()
+
+
+def _event_sentence(event: Event) -> str:
+    label = printable(event.label)
+    if event.end_s is None:
+        return f"{event.start_s:8.2f} s  event: {label} begins"
+    span = f"{event.start_s:.2f} - {event.end_s:.2f} s"
+    return f"{event.end_s:8.2f} s  event: {label} {span}, peak {event.peak_score:.2f}"
 
 
 def _outage_sentence(outage: Outage) -> str:

@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from edgevid.errors import OutputError
-from edgevid.protocols import FrameSink, OutageSink, Sink
-from edgevid.types import Frame, Outage, Prediction
+from edgevid.protocols import EventSink, FrameSink, OutageSink, Sink
+from edgevid.types import Event, Frame, Outage, Prediction
 
 _CAPACITY = 256
 _FRAMES = 8
 """Frames that may wait: they are large."""
+
+Deliverable = Prediction | Event | Outage | Frame
+"""What sinks may take."""
 
 _Item = tuple[Callable[[], None], bool]
 """What writes a result, and whether it is a frame."""
@@ -39,7 +42,7 @@ class Delivery:
         for worker in self._workers:
             worker.lossless = False
 
-    def deliver(self, result: Prediction | Outage | Frame) -> None:
+    def deliver(self, result: Deliverable) -> None:
         """Hand one result on.
 
         Raises:
@@ -47,7 +50,7 @@ class Delivery:
             BrokenPipeError: The reader of a sink went away.
         """
         for worker in self._workers:
-            if (write := _writer(worker.sink, result)) is not None:
+            if (write := writer(worker.sink, result)) is not None:
                 worker.put(write, isinstance(result, Frame))
 
     def close(self, within_s: float | None = None) -> None:
@@ -69,10 +72,12 @@ class Delivery:
         return {type(w.sink).__name__: w.lost for w in self._workers if w.lost}
 
 
-def _writer(sink: Sink, result: Prediction | Outage | Frame) -> Callable[[], None] | None:
+def writer(sink: Sink, result: Deliverable) -> Callable[[], None] | None:
     """What writes that result to that sink; None where it does not take its kind."""
     if isinstance(result, Prediction):
         return lambda: sink.write(result)
+    if isinstance(result, Event):
+        return (lambda: sink.write_event(result)) if isinstance(sink, EventSink) else None
     if isinstance(result, Outage):
         return (lambda: sink.write_outage(result)) if isinstance(sink, OutageSink) else None
     return (lambda: sink.write_frame(result)) if isinstance(sink, FrameSink) else None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgevid.errors import OutputError
 from edgevid.sinks.ranking import best
-from edgevid.types import Outage, Prediction
+from edgevid.types import ClosedBy, Event, Outage, Prediction
 
 SCHEMA: Literal[1] = 1
 TOP = 5
@@ -86,6 +86,32 @@ class OutageLine(BaseModel):
     )
 
 
+class EventLine(BaseModel):
+    """One line: an event began (`end_s` is null), or has ended.
+
+    docs/event.schema.json is the JSON Schema of this class.
+    """
+
+    model_config = ConfigDict(title="edgevid event")
+
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this format.")
+    type: Literal["event"] = Field(description="What the line is about.")
+    event: Literal["start", "end"] = Field(description="It began, or it has ended.")
+    source: str = Field(description="Name of the source.")
+    id: int = Field(ge=0, description="Number within the source; the same at start and end.")
+    label: str = Field(description="What is seen.")
+    start_s: float = Field(description="End of the first window that showed it, seconds.")
+    end_s: float | None = Field(
+        description="End of the first window that no longer did; null: it goes on."
+    )
+    peak_score: _Score = Field(description="Highest smoothed score, or the highest so far.")
+    mean_score: _Score = Field(description="Mean smoothed score, or the mean so far.")
+    decided_s: float = Field(description="When this was known, in seconds of the source.")
+    closed_by: ClosedBy | None = Field(
+        description="Its score fell (offset), the stream has a gap, or is over (end)."
+    )
+
+
 class JsonlSink:
     """Writes one JSON object a line, each flushed as it comes.
 
@@ -114,6 +140,10 @@ class JsonlSink:
             BrokenPipeError: The reader went away.
         """
         self._write(prediction_line(prediction, self._labels))
+
+    def write_event(self, event: Event) -> None:
+        """Write one line; as `write`."""
+        self._write(event_line(event))
 
     def write_outage(self, outage: Outage) -> None:
         """Write one line; as `write`."""
@@ -167,6 +197,25 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
     return json.dumps(line.model_dump(by_alias=True), allow_nan=False)
 
 
+def event_line(event: Event) -> str:
+    """The beginning or the end of an event as one line of strict JSON, without the newline."""
+    line = EventLine(
+        schema=SCHEMA,
+        type="event",
+        event="start" if event.end_s is None else "end",
+        source=event.source_id,
+        id=event.index,
+        label=event.label,
+        start_s=round(event.start_s, 6),
+        end_s=None if event.end_s is None else round(event.end_s, 6),
+        peak_score=_score(event.peak_score),
+        mean_score=_score(event.mean_score),
+        decided_s=round(event.decided_s, 6),
+        closed_by=event.closed_by,
+    )
+    return json.dumps(line.model_dump(by_alias=True), allow_nan=False)
+
+
 def outage_line(outage: Outage) -> str:
     """The loss or the return of a source as one line of strict JSON, without the newline."""
     line = OutageLine(
@@ -182,10 +231,19 @@ def outage_line(outage: Outage) -> str:
 
 
 def prediction_schema() -> dict[str, Any]:
-    """The JSON Schema of a line, as in docs/prediction.schema.json."""
+    """The JSON Schema of a prediction's line, as in docs/prediction.schema.json."""
+    return _schema(PredictionLine)
+
+
+def event_schema() -> dict[str, Any]:
+    """The JSON Schema of an event's line, as in docs/event.schema.json."""
+    return _schema(EventLine)
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **PredictionLine.model_json_schema(by_alias=True),
+        **model.model_json_schema(by_alias=True),
     }
 
 
