@@ -48,7 +48,7 @@ from edgevid.convert.streaming.procedure import (
     split_for_streams,
 )
 from edgevid.convert.streaming.split import Pair
-from edgevid.convert.streaming.stateful import make_stateful
+from edgevid.convert.streaming.stateful import make_stateful, step_where_cheaper
 from edgevid.engines.build_options import BuildOptions
 from edgevid.environment import environment
 from edgevid.errors import MissingDependencyError
@@ -122,7 +122,8 @@ def convert(
         frames: More videos to compare the graphs on, beside the clip that ships with edgevid.
         example_shape: PyTorch: of the input, batch first, where spec and file do not say.
         streaming: `auto`: split a clip model into a backbone for each frame and a head for each
-            window, where its scores stay the same; `off`: keep it whole.
+            window, where its scores stay the same; take causal convolutions frame by frame,
+            where that is cheaper at the contract's hop; `off`: keep it whole.
         stateful: Make a model over windows one that takes frame by frame and remembers; its
             answers differ from the windows' once it remembers more than they hold.
         reference: Keep the FP32 graph beside another one, for later checks.
@@ -157,6 +158,8 @@ def convert(
         checked = _convert_graph(original, user, frames, not quantised, journal)
         if stateful:
             checked = make_stateful(checked, frames, journal)
+        elif streaming == "auto":
+            checked = step_where_cheaper(checked, frames, journal)
         final = settle(checked, "as it is" if quantised else asked, quantize, journal)
         pair = (
             split_for_streams(final, checked.spec, checked.windows, journal)

@@ -93,8 +93,10 @@ class Stepped(Strict):
 
     num_frames: int = Field(ge=2, description="Frames of the original's windows (T).")
     carried_by: dict[str, int] = Field(description="Layers that remember, by kind.")
-    max_abs_diff: float = Field(
-        ge=0, description="Of scores after exactly T frames from a start, with the window's."
+    max_diff: float = Field(
+        ge=0,
+        description="Of scores after exactly T frames from a start with the window's, relative to "
+        "the best one.",
     )
     later_windows: int = Field(ge=1, description="Later windows of real frames, compared.")
     later_max_abs_diff: float = Field(ge=0, description="Of scores with those of later windows.")

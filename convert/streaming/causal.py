@@ -23,12 +23,13 @@ import numpy as np
 
 from edgevid.convert.streaming.flat_rules import set_windows
 from edgevid.convert.streaming.layout import Layout, free, is_row
-from edgevid.convert.streaming.one_frame import NotStepped, OneFrame, lone_time
+from edgevid.convert.streaming.one_frame import NotCausal, NotStepped, OneFrame, lone_time
 from edgevid.convert.streaming.operation import Mixes, Operation
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
+CONVOLUTION = "temporal convolution"
 _END = np.iinfo(np.int64).max
 
 
@@ -56,7 +57,7 @@ def add_convolution(op: Operation, one: OneFrame) -> bool:
     axes = [a if is_row(a) else free(n) for a, n in zip(layout.axes, op.out_shapes[0], strict=True)]
     put = one.put_frame if len(axes) == 5 else one.put_window
     one.new.add([one.new.node("Identity", [total], put(name, Layout(tuple(axes))))])
-    one.layers["temporal convolution"] += 1
+    one.layers[CONVOLUTION] += 1
     return True
 
 
@@ -71,19 +72,19 @@ def _reach(op: Operation, time: int, before: int) -> tuple[int, int]:
     i, rank = time - 2, len(op.in_shapes[1]) - 2
     what = f"{op.node.op_type} {op.node.name!r}"
     if op.attribute("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise NotStepped(f"{what} looks ahead: its padding over time is not causal (auto_pad)")
+        raise NotCausal(f"{what} looks ahead: its padding over time is not causal (auto_pad)")
     stride = (op.attribute("strides", None) or [1] * rank)[i]
     if stride != 1:
-        raise NotStepped(f"{what} skips frames: its stride over time is {stride}")
+        raise NotCausal(f"{what} skips frames: its stride over time is {stride}")
     dilation = (op.attribute("dilations", None) or [1] * rank)[i]
     pads = op.attribute("pads", None) or [0] * 2 * rank
     span = op.in_shapes[1][time]
     reach, before, after = (span - 1) * dilation, before + pads[i], pads[i + rank]
     if before < reach:
         how = f"looks {min(reach - before, after)} frame(s) ahead" if after else "has no padding"
-        raise NotStepped(f"{what} over {span} frames {how}: its padding over time is not causal")
+        raise NotCausal(f"{what} over {span} frames {how}: its padding over time is not causal")
     if before > reach:
-        raise NotStepped(f"{what} pads {before} frames, more than the {reach} that it reaches back")
+        raise NotCausal(f"{what} pads {before} frames, more than the {reach} that it reaches back")
     return dilation, after
 
 

@@ -34,6 +34,10 @@ class NotStepped(Exception):
     """Why a model keeps its windows, as the end of a sentence."""
 
 
+class NotCausal(NotStepped):
+    """The same, of convolutions over time: worth telling where nobody asked."""
+
+
 @dataclass
 class OneFrame:
     """What the rewriting has made so far.

@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,9 @@ from edgevid.convert.parity import compare
 from edgevid.convert.session import Session
 from edgevid.convert.simplify import simplify
 from edgevid.convert.spec_infer import Pictures
-from edgevid.convert.streaming.one_frame import NotStepped
+from edgevid.convert.streaming.causal import CONVOLUTION
+from edgevid.convert.streaming.one_frame import NotCausal, NotStepped
+from edgevid.convert.streaming.split import NotSplit, split
 from edgevid.convert.streaming.step import Step, make_step
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 from edgevid.errors import SpecError
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 MAX_DIFFERENCE = 1e-5
-"""Largest allowed difference of a score after T frames from a start."""
+"""Largest allowed difference after T frames from a start, relative to a window's best score."""
+
+MIN_AGREEMENT = 0.95
+"""Share of later windows whose best class must stay where nobody asked for another answer."""
 
 _RUN = 3
 """Length of the runs of real frames, in windows."""
@@ -91,6 +95,64 @@ def make_stateful(checked: Checked, videos: Sequence[Path], journal: Journal) ->
     return model.checked
 
 
+def step_where_cheaper(checked: Checked, videos: Sequence[Path], journal: Journal) -> Checked:
+    """Convolutions over time that need the past alone, frame by frame; else the same, as it is.
+
+    Where frames meet in the head alone, a split is left to do: its answers stay the same for
+    every window.
+
+    Args:
+        checked: Over windows.
+        videos: More real frames to compare on.
+        journal: Told what was done, and why not.
+    """
+    if checked.spec.clip.sampling != "interval" or checked.spec.clip.num_frames == 1:
+        return checked
+    try:
+        if _is_left_to_others(checked):
+            return checked
+        journal.step("Comparing frame by frame with windows")
+        model = step_by_frame(checked, videos, journal)
+        _check_worth(model, checked.spec.clip)
+    except NotCausal as why:
+        journal.note(f"Not frame by frame: {why}.")
+        return checked
+    except NotStepped:
+        return checked
+    journal.note(f"{tell(model)} Keep the windows with --streaming off.")
+    return model.checked
+
+
+def _is_left_to_others(checked: Checked) -> bool:
+    """True where convolutions over time are not what joins the frames."""
+    _contract(checked.spec)
+    step = make_step(checked.graph, checked.windows)
+    if step.is_recurrent or CONVOLUTION not in step.layers:
+        return True
+    try:
+        split(checked.graph, checked.windows)
+    except NotSplit:
+        return False
+    return True
+
+
+def _check_worth(model: StepModel, clip: ClipSpec) -> None:
+    """Raise NotCausal where windows are the better way."""
+    hop = max(1, round((clip.hop_s or 0) / (clip.period_s or 1)))
+    if hop > model.break_even:
+        raise NotCausal(
+            f"windows are {hop} frames apart, and a step of {model.step_s * 1e3:.2g} ms is "
+            f"cheaper than a window of {model.window_s * 1e3:.2g} ms up to {model.break_even}"
+        )
+    record = model.record
+    if record.later_top1_agreement < MIN_AGREEMENT:
+        raise NotCausal(
+            f"it would keep the best class of {record.later_top1_agreement:.0%} of "
+            f"{record.later_windows} windows, as it remembers what came before them; --stateful "
+            "does it all the same"
+        )
+
+
 def step_by_frame(whole: Checked, videos: Sequence[Path], journal: Journal) -> StepModel:
     """A model over windows as one that takes frame by frame.
 
@@ -106,18 +168,17 @@ def step_by_frame(whole: Checked, videos: Sequence[Path], journal: Journal) -> S
     session = Session(graph)
     record = _record(Session(whole.graph), session, step, contract, videos)
     rows = session.run_each(runs, SCORES)
-    worst = max(
-        record.max_abs_diff, float(np.abs(rows[length - 1 :: length] - whole.expected).max())
-    )
+    last = rows[length - 1 :: length]
+    worst = max(record.max_diff, _apart(last, whole.expected))
     if not worst <= MAX_DIFFERENCE:
         raise NotStepped(
-            f"after {length} frames its scores differ by {worst:.2g} from those of a window "
-            f"(allowed: {MAX_DIFFERENCE:g})"
+            f"after {length} frames its scores differ by {worst:.2g} of the best one from those "
+            f"of a window (allowed: {MAX_DIFFERENCE:g})"
         )
     expected = rows.copy()
     expected[length - 1 :: length] = whole.expected
     frames_from = f"{whole.frames_from}, frame by frame"
-    record = record.model_copy(update={"max_abs_diff": worst})
+    record = record.model_copy(update={"max_diff": worst})
     checked = Checked(
         graph=graph,
         spec=contract.model_copy(update={"states": carried_states(graph)}),
@@ -169,26 +230,31 @@ def _record(
         for i, place in enumerate(places):
             window = {n: a[np.newaxis, place + 1 - length : place + 1] for n, a in run.items()}
             expected = whole.run(window)[SCORES][0]
-            apart = float(np.abs(rows[place] - expected).max())
             if i == 0:
-                first = max(first, apart)
+                first = max(first, _apart(rows[[place]], expected[np.newaxis]))
             else:
-                later = max(later, apart)
+                later = max(later, float(np.abs(rows[place] - expected).max()))
                 agree.append(rows[place].argmax() == expected.argmax())
     return Stepped(
         num_frames=length,
         carried_by=step.layers,
-        max_abs_diff=first,
+        max_diff=first,
         later_windows=len(agree),
         later_max_abs_diff=later,
         later_top1_agreement=float(np.mean(agree)),
     )
 
 
+def _apart(rows: Array, expected: Array) -> float:
+    """The largest difference of a score, relative to the best one of its row."""
+    apart = np.abs(rows - expected).max(axis=1) / expected.max(axis=1)
+    return float(np.nan_to_num(apart, nan=np.inf).max())
+
+
 def _times(
     step: ModelProto, run: Mapping[str, Array], whole: ModelProto, window: Mapping[str, Array]
 ) -> tuple[float, float]:
-    """Seconds of one step and of one window on ONNX Runtime, measured in turns."""
+    """Seconds of one step and of one window on ONNX Runtime, the least of a few, in turns."""
     engines = [OnnxRuntimeEngine(graph.SerializeToString()) for graph in (step, whole)]
     first = {name: array[:1] for name, array in run.items()}
     feeds = [{**first, **States(carried_states(step)).feeds}, dict(window)]
@@ -201,7 +267,7 @@ def _times(
                 taken[j].append(time.perf_counter() - start)
     for engine in engines:
         engine.close()
-    return median(taken[0]), median(taken[1])
+    return min(taken[0]), min(taken[1])
 
 
 def tell(model: StepModel) -> str:
@@ -212,8 +278,8 @@ def tell(model: StepModel) -> str:
     return (
         f"Takes frame by frame instead of windows of {record.num_frames}, and remembers "
         f"({carried}). After {record.num_frames} frames its scores are the window's (difference "
-        f"{record.max_abs_diff:.1g}); later ones differ by design, as it remembers what came "
-        f"before the window: on {record.later_windows} windows of real frames by at most "
+        f"{record.max_diff:.1g} of the best one); later ones differ by design, as it remembers "
+        f"what came before the window: on {record.later_windows} windows of real frames by at most "
         f"{record.later_max_abs_diff:.2g}, with the same best class on {agree}. One frame takes "
         f"{model.step_s * 1e3:.2g} ms here, a window {model.window_s * 1e3:.2g} ms: cheaper than "
         f"windows up to {model.break_even} frames apart."

@@ -150,7 +150,8 @@ def _option(*names: str, **settings: Any) -> Callable[[_Command], _Command]:
     type=click.Choice(["auto", "off"]),
     default="auto",
     show_default=True,
-    help="auto: split a clip model so that overlapping windows compute no frame twice.",
+    help="auto: let overlapping windows compute no frame twice: split a clip model, or take causal "
+    "convolutions frame by frame.",
 )
 @click.option(
     "--reference/--no-reference",

@@ -31,7 +31,7 @@ def test_says_what_it_was_made_of_and_what_changes(stateful):
     assert [(s.shape, s.batch_axis) for s in manifest.states] == [((1, 1, 32), 1)] * 2
     assert manifest.stepped.num_frames == 20
     assert manifest.stepped.carried_by == {"LSTM": 1}
-    assert manifest.stepped.max_abs_diff <= 1e-5
+    assert manifest.stepped.max_diff <= 1e-5
     assert 0 < manifest.stepped.later_max_abs_diff < 0.5
     [note] = [n for n in stateful.report.notes if "frame by frame" in n]
     assert "After 20 frames its scores are the window's" in note

@@ -4,10 +4,11 @@ import warnings
 
 import onnx
 import pytest
-from causal_nets import Ahead, CausalX3d, Head
+from causal_nets import Ahead, CausalX3d, Head, Tcn
 from clip_nets import SIZE, Clip, Recurrent, nn, torch
 
 from edgevid.convert import convert
+from edgevid.convert.streaming import stateful as made_stateful
 from edgevid.errors import SpecError
 from edgevid.manifest import Bundle
 
@@ -53,7 +54,7 @@ def test_a_bundle_takes_frame_by_frame(exported, make, layout, carried, precisio
     assert (manifest.clip.num_frames, manifest.clip.fps, manifest.clip.hop_s) == (1, 10.0, None)
     assert manifest.inputs[0].layout == "NCHW"
     assert manifest.stepped.carried_by == carried
-    assert manifest.stepped.max_abs_diff <= 1e-5
+    assert manifest.stepped.max_diff <= 1e-5
     assert all(s.batch_axis is not None for s in manifest.states)
     assert manifest.precision == precision
     graph = onnx.load(result.bundle / "model.onnx")
@@ -92,3 +93,47 @@ def test_a_model_of_single_frames_is_refused(tmp_path):
         torch.onnx.export(net.eval(), (torch.rand(1, 3, 24, 24),), str(path), dynamo=False)
     with pytest.raises(SpecError, match="--stateful does not apply: it takes single frames"):
         convert(path, tmp_path / "b.edgevid", stateful=True, target="onnx")
+
+
+@pytest.fixture
+def ten_times(monkeypatch):
+    """A step that takes a tenth of a window's time, however busy the machine is."""
+    monkeypatch.setattr(made_stateful, "_times", lambda *_: (0.001, 0.0105))
+
+
+def automatic(path, **clip):
+    spec = {**SPEC, "clip": {**SPEC["clip"], **clip}}
+    result = convert(path, path.with_suffix(".edgevid"), spec=spec, target="onnx")
+    return Bundle.load(result.bundle).manifest, "\n".join(result.report.notes)
+
+
+@pytest.mark.usefixtures("ten_times")
+@pytest.mark.parametrize("hop_s", [0.1, 1.0])
+def test_causal_convolutions_go_frame_by_frame_unasked(exported, hop_s):
+    manifest, notes = automatic(exported(CausalX3d(), "NCTHW"), hop_s=hop_s)
+    assert manifest.stepped.later_top1_agreement >= 0.95
+    assert manifest.clip.num_frames == 1
+    assert "cheaper than windows up to 10 frames apart" in notes
+    assert "Keep the windows with --streaming off" in notes
+
+
+@pytest.mark.usefixtures("ten_times")
+def test_windows_far_apart_stay(exported):
+    manifest, notes = automatic(exported(CausalX3d(), "NCTHW"), hop_s=1.1)
+    assert manifest.stepped is None
+    assert manifest.clip.num_frames == 8
+    assert "windows are 11 frames apart, and a step of 1 ms is cheaper than a window of" in notes
+    assert "up to 10." in notes
+
+
+def test_convolutions_that_look_ahead_keep_their_windows(exported):
+    manifest, notes = automatic(exported(Ahead(), "NCTHW"))
+    assert manifest.stepped is None
+    assert "Not frame by frame: Conv" in notes
+    assert "looks 1 frame(s) ahead: its padding over time is not causal" in notes
+
+
+def test_where_frames_meet_in_the_head_alone_a_split_goes_first(exported):
+    manifest, _ = automatic(exported(Clip(Tcn())))
+    assert manifest.stepped is None
+    assert manifest.features is not None
