@@ -129,8 +129,14 @@ class CountingEngine:
         self._engine.close()
 
 
-def slide(bundle: edgevid.Bundle, video: Path, window_s: float, threads: int) -> Run:
-    """One pass: a window with every sample."""
+def slide(
+    bundle: edgevid.Bundle,
+    video: Path,
+    window_s: float,
+    threads: int = 1,
+    duration_s: float | None = None,
+) -> Run:
+    """One pass over the video, or its first `duration_s` seconds: a window with every sample."""
     engine = open_engine(bundle, "onnxruntime", threads=threads, notify=lambda _: None)
     if isinstance(engine, SplitEngine):
         counted, frames = CountingEngine(engine.backbone), 1
@@ -140,7 +146,9 @@ def slide(bundle: edgevid.Bundle, video: Path, window_s: float, threads: int) ->
         engine = counted = CountingEngine(engine)
     options = edgevid.SamplingOptions(window_s=window_s)
     started = time.perf_counter()
-    predictions = list(edgevid.stream(bundle, video, options=options, engine=engine))
+    predictions = list(
+        edgevid.stream(bundle, video, options=options, engine=engine, duration_s=duration_s)
+    )
     return Run(
         labels=[p.raw_label for p in predictions],
         scores=np.stack([p.scores for p in predictions]),

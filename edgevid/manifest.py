@@ -167,9 +167,7 @@ def _check_stages(manifest: Manifest) -> None:
         raise ValueError("artifacts: a model with stages needs `features`")
     if manifest.features is not None:
         if stages != {"backbone", "head"}:
-            raise ValueError(
-                "features: a split model is two artifacts, of stages backbone and head"
-            )
+            raise ValueError("features: a split model has two graphs, a backbone and a head")
         if len(manifest.inputs) != 1 or not manifest.inputs[0].takes_clip:
             raise ValueError("features: a split model has one input with a time axis")
 

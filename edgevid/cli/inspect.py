@@ -23,7 +23,7 @@ from edgevid.device import Machine
 from edgevid.device.gpu import read_gpus
 from edgevid.engines.plans import PlanKey, short_hash
 from edgevid.errors import EngineError, IntegrityError
-from edgevid.manifest import Artifact, Bundle, Manifest, Stepped, verify
+from edgevid.manifest import Artifact, Bundle, FeatureSpec, Manifest, Stepped, verify
 from edgevid.spec import StateSpec
 
 _LABELS_SHOWN = 8
@@ -186,14 +186,22 @@ def _model_rows(bundle: Bundle) -> list[tuple[str, str]]:
     shown = ", ".join(bundle.labels[:_LABELS_SHOWN])
     more = ", ..." if len(bundle.labels) > _LABELS_SHOWN else ""
     model = manifest.model
+    features = manifest.features
+    split = [] if features is None else [("split", _describe_split(features))]
     return [
         ("model", model.name),
         ("source", f"{model.source_file} (sha256 {model.source_sha256[:12]})"),
         ("task", manifest.task),
         ("labels", f"{len(bundle.labels)}: {shown}{more}"),
         ("precision", manifest.precision),
+        *split,
         ("made by", f"edgevid {manifest.edgevid_version}"),
     ]
+
+
+def _describe_split(features: FeatureSpec) -> str:
+    shape = " x ".join(map(str, features.shape))
+    return f"a backbone once a frame, {shape} {features.dtype} features; a head once a window"
 
 
 def _output(kind: str, classes: int) -> str:
