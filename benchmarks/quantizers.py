@@ -131,7 +131,7 @@ def _convert(model: str, spec: str, folder: Path) -> tuple[ModelProto, Manifest]
     import onnx
 
     out = folder / "fp32.edgevid"
-    convert(model, out, spec=Path(spec), precision="fp32", target="onnx")
+    convert(model, out, spec=Path(spec), precision="fp32", target="onnx", streaming="off")
     bundle = Bundle.load(out)
     return onnx.load(str(bundle.file("model"))), bundle.manifest
 

@@ -140,5 +140,5 @@ def _bundle_info(bundle: Bundle) -> BundleInfo:
         precision=bundle.manifest.precision,
         classes=len(bundle.labels),
         manifest_sha256=sha256_file(bundle.path / MANIFEST_NAME),
-        model_sha256=sha256_file(bundle.file("model")),
+        graphs={model.path: model.sha256 for model in bundle.manifest.models},
     )

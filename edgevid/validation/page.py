@@ -206,7 +206,7 @@ def _stretches(spans: Sequence[Span]) -> list[Stretch]:
 def _made(found: Evaluation) -> Element:
     pairs: dict[str, Child] = {
         "bundle": f"{found.bundle.name} ({found.bundle.precision})",
-        "model.onnx": tag("code", f"sha256 {found.bundle.model_sha256}"),
+        **{file: tag("code", f"sha256 {sha256}") for file, sha256 in found.bundle.graphs.items()},
         "manifest": tag("code", f"{found.manifest.name}, sha256 {found.manifest.sha256}"),
         "protocol": protocol_words(found.protocol),
         "engine": found.engine,

@@ -25,7 +25,7 @@ class BundleInfo(Strict):
     precision: Precision
     classes: int
     manifest_sha256: str = Field(description="Of manifest.json: changes with every conversion.")
-    model_sha256: str = Field(description="Of model.onnx.")
+    graphs: dict[str, str] = Field(description="SHA-256 of each graph that runs, by file.")
 
 
 class ManifestInfo(Strict):

@@ -294,7 +294,7 @@ def test_the_result_says_what_it_was_made_with(demo_bundle, write_csv):
     path = write_csv(f"{synthetic('up')},up,,")
     found = evaluate(demo_bundle.path, path)
     artifact = demo_bundle.manifest.artifact("model")
-    assert found.bundle.model_sha256 == artifact.sha256
+    assert found.bundle.graphs == {"model.onnx": artifact.sha256}
     assert found.bundle.name == "demo.edgevid"
     assert found.environment["edgevid"] == edgevid.__version__
     assert "onnxruntime" in found.engine
