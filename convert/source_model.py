@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from edgevid.convert.journal import Journal
 from edgevid.convert.spec_file import UserSpec
 from edgevid.convert.torch_export import export_torch, is_torch_source
 from edgevid.errors import SpecError
 from edgevid.files import sha256_file
+from edgevid.spec import InputSpec
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,10 @@ def _shape_in(user: UserSpec) -> tuple[int, ...] | None:
     """The example's shape, where the spec's one input says layout, size and frames."""
     if len(user.inputs) != 1:
         return None
-    table = user.inputs[0]
-    layout, size = table.get("layout"), table.get("size")
     frames = user.clip.get("num_frames", 1)
-    if not isinstance(layout, str) or not isinstance(size, (list, tuple)) or len(size) != 2:
-        return None
-    lengths = {"N": 1, "C": 3, "T": frames, "H": size[0], "W": size[1]}
-    return tuple(lengths[axis] for axis in layout) if set(layout) <= set(lengths) else None
+    try:
+        spec = InputSpec.model_validate({"name": "input", **user.inputs[0]})
+    except ValidationError:
+        return None  # incomplete, or wrong, which is told when the whole is put together
+    known = isinstance(frames, int) and spec.depth(frames) > 0
+    return (1, *spec.model_shape(frames)) if known else None

@@ -21,6 +21,7 @@ from edgevid.pipeline import Batching, CaptureJob, NamedSource, SamplingOptions,
 from edgevid.protocols import Engine, FrameSource
 from edgevid.sources import expand, open_source
 from edgevid.sources.reconnecting import RetryPolicy
+from edgevid.tracks import flow_interval
 
 _MAX_WAIT_MS = 10_000.0
 
@@ -145,6 +146,13 @@ def _check_options(options: SamplingOptions, manifest: Manifest) -> None:
         raise SpecError(
             "--hop does not apply: this model carries states, so it takes every frame once",
             "Leave it out",
+        )
+    pairs = flow_interval(manifest.inputs)
+    if pairs is not None and options.frame_interval is not None and options.frame_interval < pairs:
+        raise SpecError(
+            f"--stride {options.frame_interval} is shorter than the flow_interval of the model, "
+            f"{pairs}",
+            f"Give --stride {pairs} or more",
         )
 
 

@@ -20,6 +20,7 @@ import edgevid
 from edgevid.convert import convert
 from edgevid.errors import SourceError, SpecError
 from edgevid.manifest import Bundle
+from edgevid.pipeline import SamplingOptions
 from edgevid.sources import open_source
 
 FPS = 25.0
@@ -255,3 +256,28 @@ def test_alpha_that_does_not_divide_the_window(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="every 3 does not divide num_frames 16"):
         convert(model, tmp_path / "m.edgevid", spec={"inputs": [slow]}, target="onnx")
     assert not (tmp_path / "m.edgevid").exists()
+
+
+def test_a_stride_below_the_flow_interval_is_refused(tmp_path: Path) -> None:
+    fields = {"layout": "N(TC)HW", "flow_interval": 3, **FLOW}
+    spec = {"clip": {"fps": FPS, "frame_interval": 4}, "inputs": [fields]}
+    bundle = bundle_of(tmp_path, {"x": (6, H, W)}, spec)
+    with pytest.raises(SpecError, match=r"--stride 2 is shorter .* of the model, 3\. Give"):
+        edgevid.stream(bundle, DEMO, options=SamplingOptions(frame_interval=2))
+    assert list(
+        edgevid.stream(bundle, DEMO, options=SamplingOptions(frame_interval=3), max_clips=1)
+    )
+
+
+def test_flow_of_a_live_source(tmp_path: Path) -> None:
+    fields = {"layout": "N(TC)HW", "flow_interval": 1, **FLOW}
+    spec = {"clip": {"fps": FPS, "frame_interval": 2, "hop_s": 0.16}, "inputs": [fields]}
+    bundle = bundle_of(tmp_path, {"x": (6, H, W)}, spec)
+    source = "synthetic:?seconds=1&motions=left&fps=25&live=1"
+    predictions = list(edgevid.stream(bundle, source))
+    assert len(predictions) >= 3
+    starts = [p.start_s for p in predictions]
+    assert starts == sorted(starts)
+    assert all(p.end_s - p.start_s == pytest.approx(0.16, abs=0.05) for p in predictions)
+    # From the arrival of the last field's second frame on.
+    assert all(0 <= p.timings.queue_ms < p.timings.total_ms for p in predictions)
