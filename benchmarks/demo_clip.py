@@ -58,6 +58,7 @@ def truth() -> dict[str, object]:
     """What `truth.json` holds: the picture's format, and what is shown when."""
     seconds = FRAMES_PER_SCENE / FPS
     return {
+        "video": "demo.mp4",
         "width": SIZE[0],
         "height": SIZE[1],
         "fps": FPS,
@@ -69,14 +70,22 @@ def truth() -> dict[str, object]:
     }
 
 
+def clip_list() -> str:
+    """What `clips.csv` holds: the scenes as labelled clips."""
+    seconds = FRAMES_PER_SCENE / FPS
+    rows = [f"demo.mp4,{s.motion},{i * seconds},{(i + 1) * seconds}" for i, s in enumerate(_SHOTS)]
+    return "\n".join(["path,label,start_s,end_s", *rows]) + "\n"
+
+
 def write_clip(out: Path) -> None:
-    """Write `demo.mp4` and `truth.json` into a folder.
+    """Write `demo.mp4`, `truth.json` and `clips.csv` into a folder.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     write_atomic(out / "demo.mp4", _encode(frames()))
     write_atomic(out / "truth.json", (json.dumps(truth(), indent=2) + "\n").encode())
+    write_atomic(out / "clips.csv", clip_list().encode())
 
 
 def _encode(pictures: Iterator[UInt8Array]) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 import pytest
 
+from edgevid.cli import cli
 from edgevid.spec import ClipSpec, InputSpec, OutputSpec
 
 if sys.version_info >= (3, 11):
@@ -111,8 +112,6 @@ def test_every_key_of_a_spec_exists(name):
 
 
 def options_of(command: str) -> set[str]:
-    from edgevid.cli import cli
-
     found = cli.get_command(click.Context(cli), command)
     assert found is not None, f"no command {command!r}"
     return {name for p in found.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
@@ -121,7 +120,8 @@ def options_of(command: str) -> set[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_and_make_target_named_exists(name):
     text = (ROOT / name).read_text()
-    for line in re.findall(r"(?:^|`|\$ )(edgevid (?:convert|run|inspect|doctor)\b[^`\n]*)", text):
+    commands = "|".join(cli.list_commands(click.Context(cli)))
+    for line in re.findall(rf"(?:^|`|\$ )(edgevid (?:{commands})\b[^`\n]*)", text):
         words = line.split()
         for option in (w.split("=")[0] for w in words[2:] if re.fullmatch(r"--[a-z][\w-]*.*", w)):
             assert option in options_of(words[1]), f"{name}: {line}"

@@ -31,21 +31,23 @@ def render_evaluation(found: Evaluation, console: Console) -> None:
 
 def _print_clips(clips: ClipResults, console: Console) -> None:
     table = _table("figure", "value")
-    for name, value in _clip_figures(clips):
-        table.add_row(name, value)
+    table.add_column("")
+    for row in _clip_figures(clips):
+        table.add_row(*row)
     console.print(table)
+    console.print()
     console.print(_class_table(clips))
     for line in _confusions(clips):
         console.print(line)
 
 
-def _clip_figures(clips: ClipResults) -> Iterator[tuple[str, str]]:
+def _clip_figures(clips: ClipResults) -> Iterator[tuple[str, ...]]:
     yield "clips", str(clips.clips)
     if clips.multi_label:
         yield "mAP", percent(clips.mean_ap)
         return
     interval = f"95 % interval {percent(clips.top1_low)} to {percent(clips.top1_high)}"
-    yield "top-1", f"{percent(clips.top1)}  ({interval})"
+    yield "top-1", percent(clips.top1), interval
     if clips.top5 is not None:
         yield "top-5", percent(clips.top5)
     yield "mean class accuracy", percent(clips.mean_class_accuracy)

@@ -50,4 +50,6 @@ class _Lines:
             return
         self._last = now
         left_s = (now - self._started) * (total - done) / done
-        self._print(f"{self._text}: {int(done)} of {total} {self._unit}, about {left_s:.0f} s left")
+        self._print(
+            f"{self._text}: {done / total:.0%} of {total} {self._unit}, {left_s:.0f} s left"
+        )

@@ -22,5 +22,8 @@ CLIP: Final = _FOLDER / "demo.mp4"
 TRUTH: Final = _FOLDER / "truth.json"
 """What `CLIP` shows when: `segments` with `label`, `start_s` and `end_s`."""
 
+CLIPS: Final = _FOLDER / "clips.csv"
+"""The same as labelled clips: `path`, `label`, `start_s` and `end_s`."""
+
 ACCURACY: Final = _FOLDER / "accuracy.json"
 """How often `MODEL` was right on clips that it was not trained on."""

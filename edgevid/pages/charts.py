@@ -34,6 +34,9 @@ _LOWEST = -5
 _BINS = 4
 """Bars for each power of ten."""
 
+_DARK_FROM = 0.75
+"""Share of its row from which a cell of a heat map is dark enough for light text."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -273,5 +276,5 @@ def _cell(
     )
     if not number:
         return [cell]
-    shade = "figure on-dark" if share > 0.45 else "figure"
+    shade = "figure on-dark" if share > _DARK_FROM else "figure"
     return [cell, text(x + size / 2, y + size / 2 + 4, str(number), "middle", shade)]

@@ -52,7 +52,7 @@ def render(found: Evaluation) -> str:
         *head,
         *body,
         section("What was not evaluated", listing(problems)) if problems else None,
-        section("Remarks", listing(found.notes)),
+        section("Remarks", listing(found.notes)) if found.notes else None,
         _made(found),
     )
 

@@ -6,7 +6,7 @@ clips has no recall) is null.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -159,3 +159,8 @@ class Evaluation(Strict):
     @property
     def complete(self) -> bool:
         return not self.problems
+
+
+def evaluation_schema() -> dict[str, Any]:
+    """The JSON Schema of `edgevid eval --json`, as docs/eval.schema.json publishes it."""
+    return Evaluation.model_json_schema()

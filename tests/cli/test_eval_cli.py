@@ -126,6 +126,6 @@ def test_progress_in_a_log_is_a_line_every_ten_seconds(capsys):
             progress(done, 10)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "Evaluating: 2 of 10 clips, about 33 s left",
-        "Evaluating: 6 of 10 clips, about 20 s left",
+        "Evaluating: 25% of 10 clips, 33 s left",
+        "Evaluating: 60% of 10 clips, 20 s left",
     ]

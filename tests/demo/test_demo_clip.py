@@ -35,6 +35,7 @@ def decoded() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_truth_is_what_the_script_renders(truth: dict[str, Any]) -> None:
     assert truth == demo_clip.truth()
+    assert demo.CLIPS.read_text() == demo_clip.clip_list()
     assert sorted(s["label"] for s in truth["segments"]) == sorted(MOTIONS)
     ends = [s["end_s"] for s in truth["segments"]]
     assert [s["start_s"] for s in truth["segments"]] == [0, *ends[:-1]]

@@ -107,7 +107,7 @@ def test_the_script_runs_end_to_end_and_learns(tmp_path: Path) -> None:
     outcome = demo_model.build(tmp_path, demo_model.QUICK)
     assert outcome.losses[-1] < outcome.losses[0] - 0.3
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == ["accuracy.json", "demo.mp4", "model.onnx", "truth.json"]
+    assert written == ["accuracy.json", "clips.csv", "demo.mp4", "model.onnx", "truth.json"]
     report = json.loads((tmp_path / "accuracy.json").read_text())
     assert report["top1"] == outcome.top1
     model = onnxruntime.InferenceSession(tmp_path / "model.onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from edgevid.errors import EngineError, SourceError, SpecError
 from edgevid.manifest import Bundle
 from edgevid.pipeline import SamplingOptions
 from edgevid.types import TensorInfo
+from edgevid.validation.results import evaluation_schema
 
 MOTIONS = ("left", "right", "up", "down", "clockwise", "counter-clockwise", "grow", "shrink")
 
@@ -313,3 +315,10 @@ def test_an_open_engine_stays_open(demo_bundle, write_csv):
     assert one.clips.top1 == 1.0
     assert over_time.segments.raw.missed == 0
     engine.close()
+
+
+def test_the_published_schema_is_up_to_date():
+    path = Path(__file__).parents[2] / "docs" / "eval.schema.json"
+    assert json.loads(path.read_text()) == evaluation_schema(), (
+        "docs/eval.schema.json is out of date; write json.dumps(evaluation_schema(), indent=2)"
+    )
