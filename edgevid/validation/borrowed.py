@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from edgevid.engines.split_engine import SplitEngine
 from edgevid.protocols import Engine
 from edgevid.types import Array, TensorInfo
 
 
-class Borrowed:
-    """Runs an engine that somebody else closes: one engine for many streams."""
+def borrowed(engine: Engine) -> Engine:
+    """An engine that somebody else closes: one engine for many streams."""
+    if isinstance(engine, SplitEngine):
+        stages = _Borrowed(engine.backbone), _Borrowed(engine.head)
+        return SplitEngine(*stages, engine.positions)
+    return _Borrowed(engine)
 
+
+class _Borrowed:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -19,7 +19,7 @@ from edgevid.sources import open_source
 from edgevid.sources.clip_list import ListedClip
 from edgevid.sources.part import Part
 from edgevid.types import Clip, Float32Array
-from edgevid.validation.borrowed import Borrowed
+from edgevid.validation.borrowed import borrowed
 from edgevid.validation.views import Views
 from edgevid.validation.windows import ViewReader
 
@@ -111,7 +111,7 @@ def _tried(task: Callable[[], _T]) -> _T | SourceError:
 def _last_answer(bundle: Bundle, engine: Engine, clip: ListedClip) -> ClipScores:
     """Of a model with states: its last answer, when it has seen the whole clip."""
     source = Part(open_source(clip.uri), clip.start_s, clip.end_s)
-    answers = list(stream(bundle, source, engine=Borrowed(engine)))
+    answers = list(stream(bundle, source, engine=borrowed(engine)))
     if not answers:
         raise SourceError(f"{clip.uri} gave no answer", "Check that the part holds frames")
     return mean_of([answers[-1].scores], clip.uri, answers[-1].padded)

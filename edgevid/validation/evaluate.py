@@ -22,7 +22,7 @@ from edgevid.validation.annotations import (
     Task,
     read_annotations,
 )
-from edgevid.validation.borrowed import Borrowed
+from edgevid.validation.borrowed import borrowed
 from edgevid.validation.protocol import settle
 from edgevid.validation.results import (
     BundleInfo,
@@ -105,7 +105,7 @@ def evaluate(
     opened: Engine = (
         open_engine(checked, engine, threads=threads, notify=notify)
         if isinstance(engine, str)
-        else Borrowed(engine)
+        else borrowed(engine)
     )
     with closing(opened):
         if annotations.task == "clips":

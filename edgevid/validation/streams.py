@@ -17,7 +17,7 @@ from edgevid.protocols import Engine
 from edgevid.spec import DEFAULT_WINDOW_S, ClipSpec
 from edgevid.types import Array, Float32Array, Prediction
 from edgevid.validation.annotations import LabelledVideo
-from edgevid.validation.borrowed import Borrowed
+from edgevid.validation.borrowed import borrowed
 
 FALLBACK_FPS = 25.0
 """Frames a second at which accuracy is counted where the video does not say its rate."""
@@ -66,7 +66,7 @@ def play(
     Raises:
         SourceError: The video cannot be opened or read, or no window has finite scores.
     """
-    with stream(bundle, video.uri, smooth=smooth, options=options, engine=Borrowed(engine)) as run:
+    with stream(bundle, video.uri, smooth=smooth, options=options, engine=borrowed(engine)) as run:
         predictions, fps, frames = _collect(run, progress)
         summary = run.summary.sources[0]
     if not predictions:
