@@ -17,7 +17,7 @@ PACKAGES = {
     "convert": ROOT / "convert",
     "benchmarks": ROOT / "benchmarks",
 }
-DATA_SUFFIXES = {".onnx", ".mp4", ".toml", ".txt", ".json"}
+DATA_SUFFIXES = {".onnx", ".mp4", ".toml", ".txt", ".json", ".csv"}
 
 pytestmark = pytest.mark.timeout(180)
 
