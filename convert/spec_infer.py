@@ -206,6 +206,13 @@ def _with_preprocessing(
             fields = {k: v for k, v in fields.items() if k not in group}
         elif not said:
             assumed += [key for key in group if key in fields]
+    if table["modality"] == "flow" and "scale" in assumed:
+        assumed.remove("scale")
+        journal.assume(
+            f"Input {tensor.name!r}: its flow is assumed to be divided by {FLOW_BOUND:g}, so that "
+            "it lies in [-1, 1]. Say otherwise in a --spec file, under [[inputs]]: scale, mean, "
+            "std."
+        )
     if user.preset is None and assumed:
         journal.assume(
             f"Input {tensor.name!r}: {', '.join(assumed)} are assumed to be those of the preset "

@@ -12,7 +12,7 @@ flow field is computed once, whatever the windows:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgevid.clips import Pick
@@ -58,6 +58,7 @@ class SampleMaker:
             for name, spec in specs.items()
             if spec.flow_method is not None
         }
+        self._flow_pictures = {specs[name].picture for name in self._flows}
         self._waits = any(spec.flow_interval is not None for spec in specs.values())
         self._greys: Pictures | None = None
         self._unpaired: _Unpaired | None = None
@@ -74,8 +75,8 @@ class SampleMaker:
             SourceError: The frame is smaller than an input's fovea.
         """
         started = time.perf_counter()
-        pictures = self._pictures(frame)
-        greys = self._grey(pictures)
+        pictures = self._pictures(frame, self._resizers if pick.ticks_s else self._flow_pictures)
+        greys = {key: grey(pictures[key]) for key in self._flow_pictures}
         if pick.restart:
             self._greys = self._unpaired = None
         done: list[SampledFrame] = []
@@ -99,18 +100,13 @@ class SampleMaker:
             return done
         return [*done, *self._repeated(sample, pick)]
 
-    def _pictures(self, frame: Frame) -> Pictures:
+    def _pictures(self, frame: Frame, keys: Iterable[tuple[object, ...]]) -> Pictures:
         try:
-            return {key: resize(frame.data) for key, resize in self._resizers.items()}
+            return {key: self._resizers[key](frame.data) for key in keys}
         except FrameTooSmall as exc:
             raise SourceError(
                 f"{frame.source_id}: {exc}", "Use a source with larger pictures"
             ) from None
-
-    def _grey(self, pictures: Pictures) -> Pictures:
-        """The pictures that flow is computed on."""
-        keys = {self._tracks.specs[name].picture for name in self._flows}
-        return {key: grey(pictures[key]) for key in keys}
 
     def _arrays(self, pictures: Pictures, greys: Pictures) -> dict[str, UInt8Array]:
         """All of a sample but the flow that waits for a second frame."""

@@ -117,7 +117,7 @@ def describe_input(spec: InputSpec, num_frames: int) -> str:
         )
     if spec.modality == "flow":
         parts.append(_flow(spec))
-        parts.append(f"x to the right, y down, {arithmetic(spec)}")
+        parts.append(f"rightward, then downward, {arithmetic(spec)}")
     else:
         parts.append(f"{spec.color.upper()}, {arithmetic(spec)}")
     return "\n".join(parts)
@@ -146,7 +146,7 @@ def _flow(spec: InputSpec) -> str:
 def arithmetic(spec: InputSpec) -> str:
     """What the graph does to a value, without the steps that change nothing."""
     inverse = 1.0 / spec.scale
-    x = {"rgb": "pixel", "rgb_diff": "difference", "flow": "way"}[spec.modality]
+    x = {"rgb": "pixel", "rgb_diff": "difference", "flow": "flow"}[spec.modality]
     if spec.scale != 1.0 and abs(inverse - round(inverse)) < 1e-6:
         x = f"{x} / {round(inverse)}"
     elif spec.scale != 1.0:
