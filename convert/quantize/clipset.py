@@ -131,6 +131,13 @@ class ClipSet(Sequence[DrawnClip]):
         feeds = self._spool.read(entry.number)
         return DrawnClip(entry.listed.uri, entry.start_s, entry.listed.label, feeds)
 
+    def spread(self, count: int) -> ClipSet:
+        """At most `count` of the clips, evenly spread over all of them."""
+        if count >= len(self):
+            return self
+        chosen = np.linspace(0, len(self) - 1, count).round().astype(int)
+        return ClipSet(self._spool, [self._entries[i] for i in chosen], self.notes)
+
     @property
     def feeds(self) -> Sequence[dict[str, UInt8Array]]:
         """Only what the graph is fed, clip by clip, read from disk just as lazily."""

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgevid.convert.frames import Window
+from edgevid.convert.half import to_half
 from edgevid.convert.journal import Journal
-from edgevid.convert.precision import convert_to_fp16, fp32_nodes
+from edgevid.convert.precision import fp32_nodes
 from edgevid.convert.quantize.bias_correction import correct_biases, measure_shifts
 from edgevid.convert.quantize.candidates import FP32, Candidate, time_them
 from edgevid.convert.quantize.clipset import ClipSet, draw
@@ -55,6 +56,9 @@ __all__ = ["Quantised", "QuantizeSettings", "quantise"]
 
 _STEPS = 16
 """Of a model with states: how many calls in a row, from zero states, make one clip."""
+
+_BIAS_CLIPS = 16
+"""Calibration clips that biases are corrected on: means need fewer than ranges."""
 
 _FP16_WINDOWS = 8
 """Calibration clips that decide which nodes FP16 leaves alone."""
@@ -133,7 +137,7 @@ class _Procedure:
             placement = plan_placement(prepared, depthwise=self._settings.depthwise)
             insert = self._inserter(prepared, placement, calibration)
             search = self._search(insert, placement, expected, evaluation)
-        candidates = self._candidates(insert, search, windows)
+        candidates = self._candidates(prepared, insert, search, windows)
         reports = [self._judge(candidate, expected, evaluation) for candidate in candidates]
         failed = self._failed_int8(search, insert) if search.outcome != "int8" else None
         self._journal.step("Timing what passes")
@@ -211,7 +215,7 @@ class _Procedure:
             prepared,
             insert(),
             placement.groups,
-            calibration.feeds,
+            calibration.spread(_BIAS_CLIPS).feeds,
             progress=self._watch("Correcting biases"),
         )
         return lambda keep_float=(): correct_biases(insert(keep_float=keep_float), shifts)
@@ -267,7 +271,7 @@ class _Procedure:
         return to_fp16(in_float, self._fp32_nodes, self._settings.scales)
 
     def _candidates(
-        self, insert: _Insert, search: Search, windows: Sequence[Window]
+        self, prepared: ModelProto, insert: _Insert, search: Search, windows: Sequence[Window]
     ) -> list[Candidate]:
         """Those that may be kept, fastest in expectation first."""
         candidates = []
@@ -278,10 +282,17 @@ class _Procedure:
             candidates.append(
                 Candidate(name, search.outcome, shipped, judged, dict(self._fp32_nodes))
             )
-        half, nodes = convert_to_fp16(self._reference, windows)
+        half, nodes = self._half(prepared, windows)
         candidates.append(Candidate("FP16", "fp16", half, half, nodes))
         candidates.append(Candidate(FP32, "fp32", self._reference, self._reference))
         return candidates
+
+    def _half(
+        self, prepared: ModelProto, windows: Sequence[Window]
+    ) -> tuple[ModelProto, dict[str, str]]:
+        """The graph in FP16, and the nodes that stay in FP32 with the reason."""
+        nodes = self._fp32_nodes or fp32_nodes(prepared, windows)
+        return to_half(prepared, nodes), nodes
 
     def _failed_int8(self, search: Search, insert: _Insert) -> CandidateReport | None:
         """INT8 everywhere, where the gate refused it."""

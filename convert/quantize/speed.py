@@ -31,6 +31,7 @@ _WARMUP_WINDOW = 3
 _WARMUP_CALLS = 30
 _WARMUP_S = 10.0
 _STEADY = 0.05
+_MIN_ROUNDS = 5
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95
 
@@ -74,6 +75,7 @@ def time_candidates(
     baseline: str | None = None,
     rounds: int = 15,
     min_seconds: float = 0.1,
+    budget_s: float = 10.0,
     clock: Callable[[], float] = time.perf_counter,
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> dict[str, Timing]:
@@ -85,8 +87,9 @@ def time_candidates(
     Args:
         candidates: Name to what runs it once.
         baseline: The candidate that the others are compared with; default: the last one.
-        rounds: Turns of each candidate.
+        rounds: Turns of each candidate, at most.
         min_seconds: A turn repeats the call until it has lasted that long.
+        budget_s: After so many seconds no further round is begun, but for the first 5.
         clock: Seconds that never run backwards.
         progress: Told the turns that are done, and how many there will be.
 
@@ -103,7 +106,12 @@ def time_candidates(
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     calls = dict.fromkeys(candidates, 0)
     turns = rounds * len(candidates)
+    start = clock()
     for done in range(turns):
+        round_number, place = divmod(done, len(candidates))
+        if place == 0 and round_number >= _MIN_ROUNDS and clock() - start >= budget_s:
+            progress(turns, turns)
+            break
         name = list(candidates)[done % len(candidates)]
         seconds, count = _turn(candidates[name], min_seconds, clock)
         samples[name].append(seconds / count * 1e3)
