@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from edgevid.convert.frames import Window
 from edgevid.convert.journal import Journal
+from edgevid.convert.quantize.layer_times import LayerTime
 from edgevid.convert.quantize.speed import CandidatePrecision, Timing, time_candidates
 from edgevid.convert.quantize.timed_engine import (
     TimedEngine,
@@ -41,14 +42,32 @@ class Candidate:
         return len(self.graph.SerializeToString()) / 1e6
 
 
-def time_them(
+@dataclass(frozen=True)
+class Times:
+    """What candidates took.
+
+    Attributes:
+        timings: By name; empty where FP32 itself cannot be timed.
+        engine: What they were taken on, for people.
+        is_device: That is the kind of engine the bundle is for.
+        layers: Tells which layers of a candidate take the time; none where it was not timed.
+    """
+
+    timings: dict[str, Timing]
+    engine: str
+    is_device: bool
+    layers: Callable[[str], tuple[LayerTime, ...]]
+
+
+@contextmanager
+def timed(
     candidates: Sequence[Candidate],
     reference: ModelProto,
     feeds: Window,
     journal: Journal,
     not_built: dict[str, str],
-) -> tuple[dict[str, Timing], str, bool]:
-    """Time candidates on the engine of this machine.
+) -> Iterator[Times]:
+    """Time candidates on the engine of this machine; they stay open in the block.
 
     Args:
         candidates: FP32 among them.
@@ -56,10 +75,6 @@ def time_them(
         feeds: One clip.
         journal: Told what could not be timed, and progress.
         not_built: Takes the reason for each that the engine refuses.
-
-    Returns:
-        Times by name, what they were taken on, and whether that is a device; no times where
-        FP32 itself cannot be timed.
     """
     on = timing_engine()
     engines: dict[str, TimedEngine] = {}
@@ -74,11 +89,16 @@ def time_them(
             stack.callback(opened.close)
             engines[candidate.name] = opened
         if FP32 not in engines:
-            return {}, "", False
+            yield Times({}, "", False, lambda _: ())
+            return
         first = first_call(reference, feeds)
         timings = time_candidates(
             {name: partial(engine.run, first) for name, engine in engines.items()},
             baseline=FP32,
             progress=lambda done, total: journal.progress("Timing", done, total),
         )
-        return timings, engines[FP32].name, engines[FP32].is_device
+
+        def layers(name: str) -> tuple[LayerTime, ...]:
+            return engines[name].layers(first) if name in engines else ()
+
+        yield Times(timings, engines[FP32].name, engines[FP32].is_device, layers)

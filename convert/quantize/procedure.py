@@ -6,7 +6,7 @@ make FP16 as well, time what passes, choose, and write down why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from edgevid.convert.half import to_half
 from edgevid.convert.journal import Journal
 from edgevid.convert.precision import fp32_nodes
 from edgevid.convert.quantize.bias_correction import correct_biases, measure_shifts
-from edgevid.convert.quantize.candidates import FP32, Candidate, time_them
+from edgevid.convert.quantize.candidates import FP32, Candidate, Times, timed
 from edgevid.convert.quantize.clipset import ClipSet, draw
 from edgevid.convert.quantize.gate import Gate, Scores, evaluate
 from edgevid.convert.quantize.groups import Placement
@@ -44,7 +44,6 @@ from edgevid.convert.quantize.speed import (
     CandidatePrecision,
     Choice,
     Contender,
-    Timing,
     choose,
 )
 from edgevid.spec import Spec
@@ -142,21 +141,23 @@ class _Procedure:
         failed = self._failed_int8(search, insert) if search.outcome != "int8" else None
         self._journal.step("Timing what passes")
         passed = [c for c, r in zip(candidates, reports, strict=True) if r.passed]
-        timings, engine, is_device = time_them(
-            passed, self._reference, evaluation[0].feeds, self._journal, self._not_built
-        )
         contenders = [failed, *reports] if failed else reports
-        choice = self._choose(contenders, timings, engine, is_device)
+        with timed(
+            passed, self._reference, evaluation[0].feeds, self._journal, self._not_built
+        ) as times:
+            choice = self._choose(contenders, times)
+            layers = times.layers(choice.name)
         kept = next(c for c in candidates if c.name == choice.name)
-        timed = [r.model_copy(update={"timing": timings.get(r.name)}) for r in reports]
+        told = [r.model_copy(update={"timing": times.timings.get(r.name)}) for r in reports]
         report = Quantisation(
             kept=kept.name,
             reason=choice.reason,
             by_speed=choice.by_speed,
-            candidates=tuple([failed, *timed] if failed else timed),
+            candidates=tuple([failed, *told] if failed else told),
             baseline=FP32,
-            engine=engine,
-            is_device=is_device,
+            engine=times.engine,
+            is_device=times.is_device,
+            layer_times=layers,
             groups=_groups(placement, search, kept.precision),
             trials=search.trials,
             answers=describe_answers(expected, self._scores[kept.name], self._spec.labels),
@@ -332,13 +333,7 @@ class _Procedure:
         )
         return self._scores[name]
 
-    def _choose(
-        self,
-        reports: Sequence[CandidateReport],
-        timings: Mapping[str, Timing],
-        engine: str,
-        is_device: bool,
-    ) -> Choice:
+    def _choose(self, reports: Sequence[CandidateReport], times: Times) -> Choice:
         contenders = [
             Contender(
                 r.name,
@@ -350,7 +345,13 @@ class _Procedure:
             for r in reports
         ]
         decisive = False if self._settings.int8_only else self._settings.by_speed
-        return choose(contenders, timings, engine=engine, is_device=is_device, decisive=decisive)
+        return choose(
+            contenders,
+            times.timings,
+            engine=times.engine,
+            is_device=times.is_device,
+            decisive=decisive,
+        )
 
     def _watch(self, text: str) -> Callable[[int, int], None]:
         return lambda done, total: self._journal.progress(text, done, total)

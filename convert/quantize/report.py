@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import AwareDatetime, Field, model_validator
 
 from edgevid.convert.quantize.gate import Scores, Verdict
+from edgevid.convert.quantize.layer_times import LayerTime
 from edgevid.convert.quantize.metrics import Comparison, is_multi_label
 from edgevid.convert.quantize.ranges import Method
 from edgevid.convert.quantize.search import Sensitivity, Trial
@@ -153,6 +154,8 @@ class Quantisation(Strict):
         baseline: Whom the times are compared with.
         engine: What the candidates were timed on, for people; empty where nothing was timed.
         is_device: That is the kind of engine the bundle is for.
+        layer_times: Of the graph that was kept on that engine, slowest first; empty where the
+            engine does not tell.
         groups: The layers that can be INT8, in the graph's order.
         trials: Graphs that the search for a mixed precision judged, in order.
         answers: None where each clip may have several labels.
@@ -170,6 +173,7 @@ class Quantisation(Strict):
     baseline: str = "FP32"
     engine: str = ""
     is_device: bool = False
+    layer_times: tuple[LayerTime, ...] = ()
     groups: tuple[GroupReport, ...] = ()
     trials: tuple[Trial, ...] = ()
     answers: Answers | None = None

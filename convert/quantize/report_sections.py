@@ -15,6 +15,7 @@ from edgevid.convert.quantize.report import (
     GroupReport,
     Quantisation,
 )
+from edgevid.convert.quantize.report_times import slowest_layers
 from edgevid.convert.quantize.search import Sensitivity
 from edgevid.pages.charts import Bar, Point, bars, heat_map, histogram, scatter
 from edgevid.pages.markup import Child, tag
@@ -60,6 +61,7 @@ def quantised(report: Quantisation) -> Iterator[Element]:
     yield _candidates(report)
     yield _charts(report)
     yield _layers(report)
+    yield from slowest_layers(report)
     yield _clips(report)
     yield _left_alone(report)
 

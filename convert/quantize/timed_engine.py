@@ -6,10 +6,12 @@ import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgevid.convert.graph import carried_states
+from edgevid.convert.quantize.layer_times import CALLS, LayerTime, onnxruntime_layers, rank
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine, default_threads
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.tensorrt_build import BuiltPlan, Progress, build_plan
@@ -34,6 +36,7 @@ class TimedEngine:
             little of the device.
         run: Runs the graph once on feeds (every input by name, batch first).
         close: Gives back what it holds.
+        layers: Tells, for feeds, which layers take the time.
         plan: TensorRT only: what was built, to be kept in the bundle.
     """
 
@@ -42,6 +45,7 @@ class TimedEngine:
     is_device: bool
     run: Callable[[Mapping[str, Array]], object]
     close: Callable[[], None]
+    layers: Callable[[Mapping[str, Array]], tuple[LayerTime, ...]]
     plan: BuiltPlan | None = None
 
 
@@ -95,7 +99,8 @@ def open_for_timing(
     if on == "openvino":
         return _openvino(data)
     engine = OnnxRuntimeEngine(data)
-    return TimedEngine("onnxruntime", engine.name, False, engine.infer, engine.close)
+    layers = partial(onnxruntime_layers, data)
+    return TimedEngine("onnxruntime", engine.name, False, engine.infer, engine.close, layers)
 
 
 def first_call(graph: ModelProto, clip: Mapping[str, Array]) -> dict[str, Array]:
@@ -132,7 +137,15 @@ def _tensorrt(
             "Check the GPU's memory and driver",
         )
     engine = TensorRTEngine(trt, cuda, loaded, plan.key)
-    return TimedEngine(flavour, engine.name, True, engine.infer, engine.close, plan)
+    return TimedEngine(
+        flavour,
+        engine.name,
+        True,
+        engine.infer,
+        engine.close,
+        lambda feeds: rank((name, "", ms) for name, ms in engine.layer_times(feeds, CALLS).items()),
+        plan,
+    )
 
 
 def _openvino(data: bytes) -> TimedEngine:
@@ -146,6 +159,7 @@ def _openvino(data: bytes) -> TimedEngine:
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": default_threads(),
         "PERFORMANCE_HINT": "LATENCY",
+        "PERF_COUNT": True,
     }
     try:
         core = openvino.Core()
@@ -162,4 +176,17 @@ def _openvino(data: bytes) -> TimedEngine:
         False,
         lambda feeds: compiled(dict(feeds)),
         compiled.release_memory,
+        partial(_openvino_layers, compiled),
+    )
+
+
+def _openvino_layers(compiled: Any, feeds: Mapping[str, Array]) -> tuple[LayerTime, ...]:
+    """By OpenVINO's own counters, of one call."""
+    request = compiled.create_infer_request()
+    request.infer(dict(feeds))
+    request.infer(dict(feeds))
+    return rank(
+        (node.node_name, node.node_type, node.real_time.total_seconds() * 1e3)
+        for node in request.profiling_info
+        if node.real_time
     )

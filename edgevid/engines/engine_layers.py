@@ -101,3 +101,20 @@ def _layer(entry: str | dict[str, Any]) -> EngineLayer:
         return EngineLayer(entry)
     outputs = tuple(str(o.get("Format/Datatype", "")) for o in entry.get("Outputs", ()))
     return EngineLayer(str(entry.get("Name", "")), str(entry.get("LayerType", "")), outputs)
+
+
+def new_profiler(trt: Any) -> Any:
+    """What an execution context reports its layers' times to.
+
+    Its `totals_ms` adds up, by layer, what each call took.
+    """
+
+    class Profiler(trt.IProfiler):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProfiler.__init__(self)
+            self.totals_ms: dict[str, float] = {}
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            self.totals_ms[layer_name] = self.totals_ms.get(layer_name, 0.0) + ms
+
+    return Profiler()

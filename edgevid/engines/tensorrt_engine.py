@@ -13,7 +13,7 @@ import numpy as np
 from edgevid.engines.build_options import BuildOptions
 from edgevid.engines.cuda_buffers import IoBuffer, Stream
 from edgevid.engines.cuda_memory import Cuda, open_cuda
-from edgevid.engines.engine_layers import load_engine
+from edgevid.engines.engine_layers import load_engine, new_profiler
 from edgevid.engines.feeds import check_feeds, show_shape
 from edgevid.engines.plan_store import bundle_keys, find_plans, keep_plan, model_sha256
 from edgevid.engines.plans import Flavour, PlanKey, short_hash
@@ -201,6 +201,23 @@ class TensorRTEngine:
             o.name: np.concatenate([piece[o.name] for piece in pieces], axis=o.batch_axis or 0)
             for o in self._outputs
         }
+
+    def layer_times(self, feeds: Mapping[str, Array], calls: int) -> dict[str, float]:
+        """What each layer takes, in milliseconds, as the mean of so many calls.
+
+        Args:
+            feeds: Every input by name; a batch of at most `max_batch`.
+            calls: After one that is not counted.
+
+        Raises:
+            EngineError: As `infer`.
+        """
+        collector = new_profiler(self._trt)
+        self.infer(feeds)
+        self._context.profiler = collector
+        for _ in range(calls):
+            self.infer(feeds)
+        return {name: total_ms / calls for name, total_ms in collector.totals_ms.items()}
 
     def close(self) -> None:
         """Give back the engine and its memory."""

@@ -48,6 +48,12 @@ def test_right_numbers_for_every_batch(batch, integrated):
     assert launches == [4] * (batch // 4) + [batch % 4] * (batch % 4 > 0)
 
 
+def test_tells_what_each_layer_takes_and_the_first_call_does_not_count():
+    engine, trt = engine_on(FakeCuda())
+    assert engine.layer_times(frames(2), calls=3) == {"conv + relu": 0.75, "softmax": 0.25}
+    assert [call for call, _ in trt.calls].count("execute") == 4
+
+
 def test_says_what_it_takes_and_gives():
     engine, _ = engine_on(FakeCuda())
     assert isinstance(engine, Engine)
