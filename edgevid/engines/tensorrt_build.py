@@ -275,8 +275,10 @@ def _set_batches(
     """
     batch = options.batch if options.dla_core is None else (options.opt_batch,) * 3
     profile = builder.create_optimization_profile()
-    tensors = [network.get_input(i) for i in range(network.num_inputs)]
-    shapes: dict[str, tuple[int, ...]] = {t.name: tuple(t.shape) for t in tensors}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i in range(network.num_inputs):
+        tensor = network.get_input(i)
+        shapes[tensor.name] = tuple(tensor.shape)
     dynamic = _check_open_axes(shapes)
     for name, shape in shapes.items():
         if -1 in shape:
