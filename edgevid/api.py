@@ -16,8 +16,16 @@ from typing import Union
 
 from edgevid.engines import open_engine
 from edgevid.errors import SourceError, SpecError
-from edgevid.manifest import Bundle, Manifest
-from edgevid.pipeline import Batching, CaptureJob, NamedSource, SamplingOptions, Stream, read_rules
+from edgevid.manifest import TRANSITIONS_NAME, Bundle, Decision, Manifest
+from edgevid.pipeline import (
+    Batching,
+    CaptureJob,
+    DecisionRules,
+    NamedSource,
+    SamplingOptions,
+    Stream,
+    read_rules,
+)
 from edgevid.protocols import Engine, FrameSource
 from edgevid.sources import expand, open_source
 from edgevid.sources.reconnecting import RetryPolicy
@@ -41,7 +49,7 @@ def stream(
     bundle: Bundle | str | os.PathLike[str],
     source: Source | Sequence[Source],
     *,
-    smooth: str = "none",
+    smooth: str | None = None,
     events: Sequence[str] = (),
     options: SamplingOptions | None = None,
     engine: str | Engine = "auto",
@@ -67,9 +75,9 @@ def stream(
             for `open_source`; or an open `FrameSource`; or a list of these, which then run
             side by side. The videos of a directory or glob are played one after another.
         smooth: A smoother, such as "mean:8" or "hmm:0.95+hysteresis:0.1" (docs/smoothing.md);
-            "none" leaves the scores as they are.
+            "none" leaves the scores as they are; None: what the bundle was tuned to, if it was.
         events: Rules such as "onset=0.6,offset=0.4,min=0.5s,merge=0.3s" (docs/events.md); the
-            events come through `Stream.results`.
+            events come through `Stream.results`. None: as for `smooth`; ["none"]: none.
         options: Changes to the temporal contract (hop, window, frame interval).
         engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
@@ -108,7 +116,7 @@ def stream(
         strict_time=strict_time,
         retry=retry,
     )
-    rules = read_rules(smooth, events, checked.labels, is_multi_label(checked.manifest))
+    rules = decision_rules(checked, smooth, events)
     lanes: list[list[NamedSource]] = []
     try:
         for one in _as_list(source):
@@ -134,6 +142,27 @@ def stream(
         priorities,
         rules.event_rules,
     )
+
+
+def decision_rules(
+    bundle: Bundle, smooth: str | None = None, events: Sequence[str] = ()
+) -> DecisionRules:
+    """What decides on a bundle's scores: as said, else as `edgevid tune` left it in the bundle.
+
+    Args:
+        smooth: None: the bundle's own.
+        events: Empty: the bundle's own; ["none"]: none.
+
+    Raises:
+        SpecError: One of them cannot be right, or does not go with the model.
+    """
+    kept = bundle.manifest.decision or Decision()
+    if smooth is None:
+        own = f"file={TRANSITIONS_NAME}"
+        smooth = kept.smooth.replace(own, f"file={bundle.path / TRANSITIONS_NAME}")
+    rules = tuple(events) or kept.events
+    rules = () if rules == ("none",) else rules
+    return read_rules(smooth, rules, bundle.labels, is_multi_label(bundle.manifest))
 
 
 def is_multi_label(manifest: Manifest) -> bool:

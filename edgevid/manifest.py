@@ -34,9 +34,10 @@ from edgevid.spec import (
 
 SCHEMA_VERSION: Literal[1] = 1
 MANIFEST_NAME = "manifest.json"
+TRANSITIONS_NAME = "transitions.csv"
 
 Precision = Literal["fp32", "fp16", "int8", "mixed"]
-ArtifactKind = Literal["model", "reference", "labels", "plan", "report"]
+ArtifactKind = Literal["model", "reference", "labels", "plan", "report", "transitions"]
 Stage = Literal["backbone", "head"]
 
 
@@ -103,6 +104,14 @@ class Stepped(Strict):
     later_top1_agreement: float = Field(ge=0, le=1, description="With later windows.")
 
 
+class Decision(Strict):
+    """How labels are decided from scores where nothing else is said; `edgevid tune` writes it."""
+
+    smooth: str = Field("none", description="As for --smooth; files lie in the bundle.")
+    events: tuple[str, ...] = Field((), description="As for --events.")
+    tuned_on: str = Field("", description="Which streams they were tuned on, and what came of it.")
+
+
 class FeatureSpec(Strict):
     """What the backbone of a split model gives for each frame, and its head takes T of."""
 
@@ -125,6 +134,7 @@ class Manifest(Strict):
     states: tuple[StateSpec, ...] = Field((), description="What the model carries on.")
     stepped: Stepped | None = Field(None, description="Made of a model over windows.")
     features: FeatureSpec | None = Field(None, description="Of a split model.")
+    decision: Decision | None = Field(None, description="What suits the model; None: not tuned.")
     precision: Precision
     assumptions: tuple[str, ...] = Field(
         (), description="What `convert` assumed because nothing said otherwise."
@@ -206,7 +216,7 @@ class Bundle:
             )
         manifest = _read_manifest(folder / MANIFEST_NAME)
         for artifact in manifest.artifacts:
-            if artifact.kind in ("model", "labels"):
+            if artifact.kind in ("model", "labels", "transitions"):
                 verify(folder, artifact)
         labels = read_labels(folder / manifest.labels_file)
         return cls(folder, manifest, labels)
@@ -281,6 +291,26 @@ class Bundle:
             entry = Artifact(path=relative, sha256=digest, kind="plan", key=key, stage=stage)
             self._relist(now, (*others, entry))
         return target
+
+    def set_decision(self, decision: Decision | None, transitions: bytes | None = None) -> None:
+        """Keep what suits the model, in the place of what was kept before.
+
+        Args:
+            decision: None: nothing any more.
+            transitions: Content of the file that its smoother names, if it names one.
+
+        Raises:
+            OutputError: The bundle cannot be written, or was converted anew meanwhile.
+        """
+        with locked(self.path / "engines"):
+            now = self._manifest_now()
+            kept = tuple(a for a in now.artifacts if a.kind != "transitions")
+            if transitions is not None:
+                write_atomic(self.path / TRANSITIONS_NAME, transitions)
+                digest = hashlib.sha256(transitions).hexdigest()
+                entry = Artifact(path=TRANSITIONS_NAME, sha256=digest, kind="transitions")
+                kept = (*kept, entry)
+            self._relist(now.model_copy(update={"decision": decision}), kept)
 
     def _manifest_now(self) -> Manifest:
         now = _read_manifest(self.path / MANIFEST_NAME)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "run": "Run a bundle on cameras, files and streams; print labels over time.",
     "eval": "Evaluate a bundle on labelled videos.",
     "split": "Split a list of clips into training and test, group by group.",
+    "tune": "Find the smoother and the events that suit a bundle.",
     "replay": "Decide once more on the scores that a run kept.",
     "inspect": "Show what a bundle holds, and check it.",
     "doctor": "Show what this machine can run, and how to mend what it lacks.",

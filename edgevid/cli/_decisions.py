@@ -16,7 +16,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 events_option: Decorator = click.option(
     "--events", multiple=True, metavar="RULE",
     help='Say when labels begin and end: "onset=0.6,offset=0.4,min=0.5s,merge=0.3s", or '
-    '"LABEL: onset=0.7" for one label. May be given several times.',
+    '"LABEL: onset=0.7" for one label. May be given several times; none leaves out those that '
+    "the bundle was tuned to.",
 )  # fmt: skip
 
 export_option: Decorator = click.option(

@@ -41,8 +41,9 @@ EXIT_INTERRUPTED = 130
     help="Camera number, or a device such as /dev/video0. May be given several times.",
 )  # fmt: skip
 @click.option(
-    "--smooth", default="none", show_default=True, metavar="SPEC",
-    help="mean:8, ema:0.8s, hysteresis:0.1, hmm:0.95, mean:4+vote:5 ...: see docs/run.md.",
+    "--smooth", metavar="SPEC",
+    help="mean:8, ema:0.8s, hysteresis:0.1, hmm:0.95, mean:4+vote:5 ...: see docs/smoothing.md.  "
+    "[default: what the bundle was tuned to, else none]",
 )  # fmt: skip
 @click.option("--hop", "hop_s", type=float, metavar="S", help="Seconds between windows.")
 @click.option(
@@ -164,6 +165,7 @@ def _run(
     """Play everything; the summary, and True where Ctrl-C ended it."""
     from edgevid.cli._playing import play
 
+    _settle_decisions(bundle, options)
     running = _stream(bundle, sources, options)
     # Sinks are opened last: a wrong option or source must not have touched their files.
     with running, ExitStack() as stack:
@@ -171,6 +173,22 @@ def _run(
         window = _open_window(bundle, options, stack)
         interrupted = play(running, sinks, window, _reloader(running, sources, options))
     return running.summary, interrupted
+
+
+def _settle_decisions(bundle: Bundle, options: dict[str, Any]) -> None:
+    """Put what decides into the options; say so where it is the bundle's own."""
+    from edgevid.api import decision_rules
+
+    rules = decision_rules(bundle, options["smooth"], options["events"])
+    kept = bundle.manifest.decision
+    if kept is not None and not options["quiet"]:
+        own = [f"smoothing {rules.smooth}"] if options["smooth"] is None else []
+        own += (
+            [f"events {'; '.join(rules.events)}"] if not options["events"] and rules.events else []
+        )
+        if own:
+            notice(f"From the bundle: {', '.join(own)} (--smooth none --events none: without)")
+    options["smooth"], options["events"] = rules.smooth, rules.events
 
 
 def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, Any]) -> Stream:
@@ -181,7 +199,7 @@ def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, An
         bundle,
         [source.place for source in sources],
         smooth=options["smooth"],
-        events=options["events"],
+        events=options["events"] or ("none",),
         options=SamplingOptions(
             hop_s=options["hop_s"],
             window_s=options["window_s"],

@@ -126,10 +126,13 @@ def _hmm(words: _Words) -> SmootherFactory:
         dynamics: Dynamics = Learned(read_transitions(words.folder / file, words.labels))
     else:
         dynamics = _sticky(words.amount)
+    weight, unit = _amount(words.options.pop("weight", "1"), "weight")
+    if unit or not 0 < weight <= 1:
+        raise ValueError("weight must be above 0 and at most 1")
     if "lag" not in words.options:
-        return lambda: HmmFilter(dynamics)
+        return lambda: HmmFilter(dynamics, weight)
     windows, lag_s = words.reach(words.options.pop("lag"), "lag")
-    return lambda: FixedLagHmm(dynamics, windows, lag_s=lag_s)
+    return lambda: FixedLagHmm(dynamics, windows, lag_s=lag_s, weight=weight)
 
 
 def _sticky(amount: str) -> Dynamics:

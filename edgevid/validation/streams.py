@@ -67,7 +67,7 @@ def play(
         SourceError: The video cannot be opened or read, or no window has finite scores.
     """
     with stream(bundle, video.uri, smooth=smooth, options=options, engine=borrowed(engine)) as run:
-        predictions, fps, frames = _collect(run, progress)
+        predictions, fps, frames = collect_predictions(run, progress)
         summary = run.summary.sources[0]
     if not predictions:
         raise SourceError(f"no window of {video.uri} has finite scores")
@@ -97,7 +97,9 @@ def play(
     )
 
 
-def _collect(run: Stream, progress: Callable[[float], None]) -> tuple[list[Prediction], float, int]:
+def collect_predictions(
+    run: Stream, progress: Callable[[float], None]
+) -> tuple[list[Prediction], float, int]:
     """The predictions, the frame rate, and how many frames decoded."""
     predictions: list[Prediction] = []
     fps, length_s, frames = FALLBACK_FPS, math.inf, 0

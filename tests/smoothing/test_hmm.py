@@ -21,9 +21,11 @@ def _matrix(dynamics: Dynamics, classes: int, step_s: float = 1.0) -> np.ndarray
     return np.array([dynamics.forward(row, step_s) for row in np.eye(classes)])
 
 
-def _by_enumeration(scores: np.ndarray, matrix: np.ndarray, at: int) -> np.ndarray:
+def _by_enumeration(
+    scores: np.ndarray, matrix: np.ndarray, at: int, weight: float = 1.0
+) -> np.ndarray:
     """p(label at window `at` | all of `scores`): a sum over all sequences of labels."""
-    evidence = np.maximum(scores.astype(np.float64), FLOOR)
+    evidence = np.maximum(scores.astype(np.float64), FLOOR) ** weight
     classes = scores.shape[1]
     total = np.zeros(classes)
     for path in product(range(classes), repeat=len(scores)):
@@ -52,23 +54,26 @@ def _dynamics(learned: np.ndarray, stay: float, sticky: bool) -> Dynamics:
     return Sticky(stay) if sticky else Learned(learned / learned.sum(axis=1, keepdims=True))
 
 
-@given(case=_CASES)
-def test_the_filter_equals_enumeration(case) -> None:
+_WEIGHTS = st.sampled_from([1.0, 0.5, 0.05])
+
+
+@given(case=_CASES, weight=_WEIGHTS)
+def test_the_filter_equals_enumeration(case, weight) -> None:
     scores, learned, stay, sticky = case
     dynamics = _dynamics(learned, stay, sticky)
     matrix = _matrix(dynamics, scores.shape[1])
-    smoother = HmmFilter(dynamics)
+    smoother = HmmFilter(dynamics, weight)
     for k, row in enumerate(scores):
-        expected = _by_enumeration(scores[: k + 1], matrix, k)
+        expected = _by_enumeration(scores[: k + 1], matrix, k, weight)
         np.testing.assert_allclose(smoother.update(row, float(k)), expected, atol=1e-6)
 
 
-@given(case=_CASES, lag=st.integers(1, 4))
-def test_the_fixed_lag_equals_enumeration(case, lag) -> None:
+@given(case=_CASES, lag=st.integers(1, 4), weight=_WEIGHTS)
+def test_the_fixed_lag_equals_enumeration(case, lag, weight) -> None:
     scores, learned, stay, sticky = case
     dynamics = _dynamics(learned, stay, sticky)
     matrix = _matrix(dynamics, scores.shape[1])
-    smoother = FixedLagHmm(dynamics, lag)
+    smoother = FixedLagHmm(dynamics, lag, weight=weight)
     answers = []
     for k, row in enumerate(scores):
         answers += smoother.push(row, float(k))
@@ -76,7 +81,7 @@ def test_the_fixed_lag_equals_enumeration(case, lag) -> None:
     answers += smoother.flush()
     for k, (got, time_s) in enumerate(answers):
         assert time_s == k
-        expected = _by_enumeration(scores[: k + lag + 1], matrix, k)
+        expected = _by_enumeration(scores[: k + lag + 1], matrix, k, weight)
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 

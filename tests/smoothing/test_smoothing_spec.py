@@ -44,7 +44,8 @@ def test_every_stream_has_its_own_memory() -> None:
 
 _GOOD = """none mean:8 logmean:8 logmean:1.5s ema:0.3 ema:1 ema:0.8s vote:9 vote:2s median:5
 median:2s hysteresis:0.1 hysteresis:0 hysteresis:0.1,for=3 hysteresis:0.1,for=0.5s hmm:0.95 hmm:4s
-hmm:0.95,lag=5 hmm:4s,lag=1s mean:4+hysteresis:0.1 hmm:0.9,lag=2+hysteresis:0.1+mean:2"""
+hmm:0.95,lag=5 hmm:4s,lag=1s hmm:0.9,weight=0.1 mean:4+hysteresis:0.1
+hmm:0.9,lag=2+hysteresis:0.1+mean:2"""
 
 
 @pytest.mark.parametrize("text", _GOOD.split())
@@ -74,6 +75,7 @@ mean:1_0 mean:٨ mean:10001 Mean:8 none:1 mean,8 mean:0s mean:601s mean:1e3 mean
 mean:8,of=logits ema:0 ema:1.5 ema: ema:0s ema:-1s vote:2.5 hysteresis: hysteresis:2
 hysteresis:0.1s hysteresis:0.1,for hysteresis:0.1,for= hysteresis:0.1,for=0 hysteresis:0.1,hold=3
 hysteresis:0.1,for=3,for=4 hmm: hmm:0 hmm:1 hmm:1.0 hmm:0s hmm:0.9,lag=0 hmm:0.9,lag=-1s
+hmm:0.9,weight=0 hmm:0.9,weight=2 hmm:0.9,weight=1s
 hmm:0.9,file=a.csv mean:8+ +mean:8 mean:4+nothing:1 mean:4++mean:2"""
 
 
