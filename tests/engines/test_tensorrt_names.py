@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,10 @@ def test_nothing_is_overlooked():
         ("ICudaEngine", "get_tensor_profile_shape"),
         ("IExecutionContext", "execute_async_v3"),
     }
-    assert {path.name: found.unresolved for path, found in CODE.items() if found.unresolved} == {}
+    # Names that TensorRT has too, of our own types and of OpenVINO's.
+    ours = re.compile(r"tensorrt_engine.*\.batch_axis|timed_engine.*\.node_name")
+    unresolved = [f"{path.name}: {u}" for path, found in CODE.items() for u in found.unresolved]
+    assert [u for u in unresolved if not ours.match(u)] == []
 
 
 @pytest.mark.parametrize(
