@@ -113,12 +113,15 @@ def _find(name: str, tensors: Sequence[TensorInfo], complaint: str) -> TensorInf
 
 
 def _infer(model: Model, user: UserSpec) -> list[Pair]:
-    pictures = picture_inputs(model, user)
+    scores = {str(table["name"]) for table in user.outputs if "name" in table}
+    outputs = [t for t in model.outputs if t.name not in scores]
+    described = {table["name"] for table in user.inputs if "name" in table}
+    pictures = [
+        t for t in picture_inputs(model, user) if t.name in described or not _is_buffer(t, outputs)
+    ]
     inputs = [t for t in model.inputs if t not in pictures]
     if not inputs or len(inputs) == len(model.inputs):
         return []
-    scores = {str(table["name"]) for table in user.outputs if "name" in table}
-    outputs = [t for t in model.outputs if t.name not in scores]
     pairs: list[Pair] = []
     for fits in (_same_name, _fit):
         found = _sole_pairs(inputs, outputs, fits)
@@ -133,6 +136,11 @@ def _infer(model: Model, user: UserSpec) -> list[Pair]:
             _HINT,
         )
     return sorted(pairs, key=lambda pair: model.inputs.index(pair[0]))
+
+
+def _is_buffer(one: TensorInfo, outputs: Sequence[TensorInfo]) -> bool:
+    """True for what looks like a picture and comes back under its name: a buffer of features."""
+    return bool(_stem(one.name)) and any(_same_name(one, other) for other in outputs)
 
 
 def _sole_pairs(

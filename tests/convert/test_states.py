@@ -100,6 +100,14 @@ def test_names_pair_states_of_one_shape(tmp_path: Path, names: list[tuple[str, s
     assert all(s.shape == (2, 1, 16) for s in found.values())
 
 
+@pytest.mark.parametrize("channels", [2, 3])
+def test_a_buffer_that_looks_like_a_picture_pairs_by_its_name(
+    tmp_path: Path, channels: int
+) -> None:
+    path = carrier(tmp_path / "m.onnx", ("past_in", "past_out", ["n", channels, 8, 8]))
+    assert [*states_of(path, {})] == ["past_in"]
+
+
 def test_states_that_could_pair_otherwise_are_named(tmp_path: Path) -> None:
     path = carrier(tmp_path / "m.onnx", ("a", "x", [1, 4]), ("b", "y", [1, 4]))
     with pytest.raises(SpecError, match=r"2 input\(s\).*'a' \(float32 \[1, 4\]\), 'b'.*states"):
