@@ -29,6 +29,7 @@ from edgevid.pipeline import (
 from edgevid.protocols import Engine, FrameSource
 from edgevid.sources import expand, open_source
 from edgevid.sources.reconnecting import RetryPolicy
+from edgevid.spec import InputSpec, parse
 from edgevid.tracks import flow_interval
 
 _MAX_WAIT_MS = 10_000.0
@@ -57,6 +58,7 @@ def stream(
     max_clips: int | None = None,
     duration_s: float | None = None,
     fast_resize: bool = False,
+    flow_method: str | None = None,
     frames: bool = False,
     video_stream: int | None = None,
     real_time: bool = False,
@@ -84,6 +86,7 @@ def stream(
         max_clips: Stop after this many predictions.
         duration_s: Stop each source at this time of its own clock, in seconds.
         fast_resize: See `edgevid.preprocess.Resizer`.
+        flow_method: How optical flow is computed; None: as in the contract.
         frames: Give every frame through `Stream.results` as well, for display.
         video_stream: Index of the video stream in files that hold several.
         real_time: Play files at their own rate, as a camera would, and drop what is too late.
@@ -107,7 +110,7 @@ def stream(
     _check_sharing(max_batch, max_wait_ms)
     job = CaptureJob(
         clip=options.applied_to(checked.manifest.clip),
-        inputs=checked.manifest.inputs,
+        inputs=_with_flow(checked.manifest.inputs, flow_method),
         slide=options.slide,
         duration_s=duration_s,
         fast_resize=fast_resize,
@@ -183,6 +186,19 @@ def _check_options(options: SamplingOptions, manifest: Manifest) -> None:
             f"{pairs}",
             f"Give --stride {pairs} or more",
         )
+
+
+def _with_flow(inputs: tuple[InputSpec, ...], method: str | None) -> tuple[InputSpec, ...]:
+    """The inputs, with flow computed by `method` instead of what the contract says."""
+    if method is None:
+        return inputs
+    if all(i.modality != "flow" for i in inputs):
+        raise SpecError("--flow does not apply: this model takes no optical flow", "Leave it out")
+    changed = [{**i.model_dump(), "flow_method": method} for i in inputs]
+    return tuple(
+        parse(InputSpec, fields, "--flow") if spec.modality == "flow" else spec
+        for spec, fields in zip(inputs, changed, strict=True)
+    )
 
 
 def _as_list(source: Source | Sequence[Source]) -> list[Source]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +20,7 @@ Modality = Literal["rgb", "rgb_diff", "flow"]
 Layout = Literal["NCHW", "NHWC", "NCTHW", "NTCHW", "NTHWC", "N(TC)HW", "N(CT)HW"]
 Frames = Literal["all", "pair", "first", "last"]
 FlowMethod = Literal["dis-ultrafast", "dis-fast", "dis-medium", "farneback", "nvidia"]
+FLOW_METHODS: tuple[str, ...] = get_args(FlowMethod)
 OutputKind = Literal["logits", "probabilities", "sigmoid"]
 StateType = Literal[
     "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"

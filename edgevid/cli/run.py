@@ -15,6 +15,7 @@ from edgevid.cli._decisions import events_option, export_option, export_sinks
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
 from edgevid.errors import EdgevidError, SourceError, SpecError
+from edgevid.spec import FLOW_METHODS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,6 +59,11 @@ EXIT_INTERRUPTED = 130
 @click.option("--engine", default="auto", show_default=True, help="See `edgevid doctor`.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the engine.")
 @click.option("--fast-resize", is_flag=True, help="Crop on whole source pixels; cheaper.")
+@click.option(
+    "--flow",
+    type=click.Choice(FLOW_METHODS),
+    help="Compute optical flow so, not as the model says.",
+)
 @click.option("--video-stream", type=int, metavar="N", help="Stream of files that hold several.")
 @events_option
 @click.option("--jsonl", metavar="FILE|-", help="Write each prediction as a line of JSON.")
@@ -210,6 +216,7 @@ def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, An
         max_clips=options["max_clips"],
         duration_s=options["duration_s"],
         fast_resize=options["fast_resize"],
+        flow_method=options["flow"],
         frames=bool(options["video"] or options["show"]),
         video_stream=options["video_stream"],
         real_time=options["pace"] == "realtime",

@@ -281,3 +281,22 @@ def test_flow_of_a_live_source(tmp_path: Path) -> None:
     assert all(p.end_s - p.start_s == pytest.approx(0.16, abs=0.05) for p in predictions)
     # From the arrival of the last field's second frame on.
     assert all(0 <= p.timings.queue_ms < p.timings.total_ms for p in predictions)
+
+
+def test_flow_computed_otherwise_than_the_contract_says(tmp_path: Path) -> None:
+    spec = {"clip": {"fps": FPS, "hop_s": 0.4}, "inputs": [FLOW]}
+    bundle = bundle_of(tmp_path, {"x": (8, H, W)}, spec)
+    answers = {
+        method: [p.scores for p in edgevid.stream(bundle, DEMO, flow_method=method, max_clips=2)]
+        for method in (None, "dis-fast", "farneback")
+    }
+    assert np.array_equal(answers[None], answers["dis-fast"])
+    assert np.abs(np.array(answers[None]) - answers["farneback"]).max() > 1e-4
+    with pytest.raises(SpecError, match=r"--flow: flow_method: .*got 'tvl1'"):
+        edgevid.stream(bundle, DEMO, flow_method="tvl1")
+
+
+def test_a_flow_method_for_a_model_without_flow(tmp_path: Path) -> None:
+    bundle = bundle_of(tmp_path, {"x": (3, H, W)}, {"inputs": [RGB]})
+    with pytest.raises(SpecError, match="--flow does not apply: this model takes no optical flow"):
+        edgevid.stream(bundle, DEMO, flow_method="farneback")

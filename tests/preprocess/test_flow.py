@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgevid.benchmarks.flow_methods import measure
 from edgevid.errors import EngineError
 from edgevid.preprocess.flow import encode, no_motion, open_flow
 from edgevid.tracks import FLOW_BOUND
@@ -120,3 +121,12 @@ def test_flow_does_not_depend_on_what_came_before(size):
     used(texture(64, 64), texture(64, 64))
     for first, second in pairwise(pictures):
         assert np.array_equal(used(first, second), open_flow("dis-fast")(first, second))
+
+
+def test_the_comparison_of_methods_measures_what_it_says():
+    figures = {f.method: f for f in measure(112, 8)}
+    assert list(figures)[:4] == ["dis-ultrafast", "dis-fast", "dis-medium", "farneback"]
+    for one in figures.values():
+        assert one.ms > 0
+        assert max(one.errors[:2]) < 0.25
+    assert figures["farneback"].errors[3] > 5, "17 pixels are too far on a small picture"
