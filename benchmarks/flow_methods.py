@@ -87,6 +87,7 @@ def _open(method: str, size: int) -> Flow | None:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--fields", type=int, default=60)
