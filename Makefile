@@ -22,7 +22,9 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/edgevid convert edgevid/demo/model.onnx --spec edgevid/demo/spec.toml \
 	  --out $(OUT)/demo.edgevid --force
 	$(BIN)/edgevid run $(OUT)/demo.edgevid --source edgevid/demo/demo.mp4 --smooth mean:4 \
-	  --jsonl $(OUT)/demo.jsonl --summary $(OUT)/demo-summary.json
+	  --jsonl $(OUT)/demo.jsonl --summary $(OUT)/demo-summary.json --trace $(OUT)/demo.npz
+	$(BIN)/edgevid replay $(OUT)/demo.npz --truth edgevid/demo/truth.json \
+	  --plot $(OUT)/demo-timeline.svg
 
 test: $(VENV)/.dev-installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
