@@ -98,6 +98,7 @@ def describe_contract(spec: Spec) -> str:
     for tensor in spec.inputs:
         frames = f"{tensor.depth(spec.clip.num_frames)} x " if tensor.is_clip else ""
         height, width = tensor.size
-        inputs.append(f"{tensor.name} ({tensor.layout}, {frames}{width}x{height})")
+        kind = "" if tensor.modality == "rgb" else f"{tensor.modality}, "
+        inputs.append(f"{tensor.name} ({kind}{tensor.layout}, {frames}{width}x{height})")
     output = spec.outputs[0]
     return f"takes {', '.join(inputs)}, gives {output.kind} of {len(spec.labels)} classes"

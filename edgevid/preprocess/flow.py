@@ -113,7 +113,8 @@ class _Nvidia:
             raise EngineError(
                 'flow_method = "nvidia" needs an OpenCV built with CUDA and cudaoptflow, which '
                 "this one is not",
-                'Build that OpenCV, or say flow_method = "dis-fast" and convert again',
+                'Build that OpenCV, or say flow_method = "dis-fast" in the spec, or run with '
+                "--flow dis-fast",
             )
         self._create: Callable[[tuple[int, int]], Any] = unit.create
         self._unit: Any = None
@@ -130,7 +131,7 @@ class _Nvidia:
         except cv2.error as exc:
             raise EngineError(
                 f"NVIDIA's optical flow fails on pictures of {width}x{height}: {exc}",
-                'Say flow_method = "dis-fast" and convert again',
+                'Say flow_method = "dis-fast" in the spec, or run with --flow dis-fast',
             ) from None
         field = field.download() if hasattr(field, "download") else field
         if field.shape[:2] != first.shape:

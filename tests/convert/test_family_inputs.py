@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from made_models import probe, probe_scores
+from made_models import probe, probe_scores, save
+from onnx import helper
 
 from edgevid.convert.graph import SCORES, bake
 from edgevid.convert.journal import Journal
@@ -207,3 +208,27 @@ def test_windows_that_cannot_be_cut(
     inputs = tuple(InputSpec(**{"name": "x", "layout": "NTCHW", "size": SIZE, **f}) for f in fields)
     with pytest.raises(SpecError, match=message):
         parse(Pictures, {"clip": ClipSpec(fps=30, **clip), "inputs": inputs}, "spec.toml")
+
+
+def test_a_buffer_of_stacked_frames_that_comes_back_is_a_state(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Split", ["old"], ["first", "rest"], axis=1, num_outputs=2),
+        helper.make_node("Concat", ["rest", "x"], ["new"], axis=1),
+        helper.make_node("ReduceMean", ["new", "axes"], ["scores"], keepdims=0),
+        helper.make_node("Identity", ["first"], ["unused"]),
+    ]
+    shape = [1, 6, *SIZE]
+    path = save(
+        tmp_path / "m.onnx",
+        nodes,
+        [("x", [1, 3, *SIZE]), ("old", shape)],
+        [("scores", [1, 6]), ("new", shape)],
+        {"axes": np.array([2, 3])},
+        opset=18,
+    )
+    user = read_spec({}, labels=None, preset=None)
+    [state] = infer_states(load(path, Journal()), user)
+    assert (state.input, state.output, state.shape) == ("old", "new", tuple(shape))
+    # Described as an input it is none.
+    said = {"inputs": [{"name": "old", "layout": "N(TC)HW"}]}
+    assert infer_states(load(path, Journal()), read_spec(said, labels=None, preset=None)) == ()

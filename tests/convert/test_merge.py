@@ -99,7 +99,10 @@ def test_the_command_line_reads_the_models_beside_the_spec(
     out = tmp_path / "two.edgevid"
     arguments = ["--spec", str(tmp_path / "two.toml"), "--out", str(out), "--target", "onnx"]
     assert main(["convert", str(rgb), *arguments]) == 0
-    assert "rgb.onnx + flow.onnx takes rgb (NCHW, 40x32), flow (N(TC)HW" in capsys.readouterr().err
+    assert (
+        "rgb.onnx + flow.onnx takes rgb (NCHW, 40x32), flow (flow, N(TC)HW"
+        in capsys.readouterr().err
+    )
     assert main(["inspect", str(out), "--json", "-"]) == 0
     taken = json.loads(capsys.readouterr().out)["takes"]
     assert taken["rgb"] == [{"frame": 0, "at_s": 0.0, "to_s": None}]
