@@ -83,19 +83,23 @@ def write_clip(out: Path) -> None:
     Raises:
         OutputError: The folder cannot be written.
     """
-    write_atomic(out / "demo.mp4", _encode(frames()))
+    write_atomic(out / "demo.mp4", encode(frames(), FPS, SIZE))
     write_atomic(out / "truth.json", (json.dumps(truth(), indent=2) + "\n").encode())
     write_atomic(out / "clips.csv", clip_list().encode())
 
 
-def _encode(pictures: Iterator[UInt8Array]) -> bytes:
-    """The pictures as an MP4 file with one H.264 stream."""
+def encode(pictures: Iterator[UInt8Array], fps: int, size: tuple[int, int]) -> bytes:
+    """The pictures, `(H, W, 3)` uint8 BGR, as an MP4 file with one H.264 stream.
+
+    Args:
+        size: Width and height.
+    """
     import av
 
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height = SIZE
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": _QUALITY, "preset": "slow"}
         # Several encoder threads may give different bytes each time.

@@ -21,9 +21,9 @@ else:
 HELD_OUT_SIZE = (320, 240)
 """Width and height of the frames that the figures are measured on."""
 
-_TRAINING_SIZES = ((64, 64), (96, 72), (128, 72), (72, 96), (160, 120), (320, 240))
-_TRAINING_SPEEDS = (0.17, 0.68)  # a little beyond both ends of moving_shapes.SPEEDS
-_JITTER_S = 0.02  # half a frame of a 25 fps video
+TRAINING_SIZES = ((64, 64), (96, 72), (128, 72), (72, 96), (160, 120), (320, 240))
+TRAINING_SPEEDS = (0.17, 0.68)  # a little beyond both ends of moving_shapes.SPEEDS
+JITTER_S = 0.02  # half a frame of a 25 fps video
 
 
 def demo_spec() -> Spec:
@@ -47,9 +47,9 @@ def training_clips(seeds: Iterable[int], spec: Spec) -> tuple[UInt8Array, Array]
     clips, labels = [], []
     for seed in seeds:
         rng = np.random.default_rng((seed, 1))
-        size = _TRAINING_SIZES[rng.integers(len(_TRAINING_SIZES))]
-        speed = float(rng.uniform(*_TRAINING_SPEEDS))
-        times = _sample_times(spec.clip) + rng.uniform(0, 2 * _JITTER_S, spec.clip.num_frames)
+        size = TRAINING_SIZES[rng.integers(len(TRAINING_SIZES))]
+        speed = float(rng.uniform(*TRAINING_SPEEDS))
+        times = _sample_times(spec.clip) + rng.uniform(0, 2 * JITTER_S, spec.clip.num_frames)
         scene = Scene(MOTIONS[motion_of(seed)], seed, size, speed=speed)
         clips.append(_cut(scene, times, resizer))
         labels.append(motion_of(seed))

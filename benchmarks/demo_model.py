@@ -190,10 +190,10 @@ def _export(torch: Any, net: Any, spec: Spec, path: Path) -> None:
 
 
 # Where each class goes when the picture is mirrored, transposed or played backwards.
-_MIRRORED_X = np.array([1, 0, 2, 3, 5, 4, 6, 7])
-_MIRRORED_Y = np.array([0, 1, 3, 2, 5, 4, 6, 7])
-_TRANSPOSED = np.array([2, 3, 0, 1, 5, 4, 6, 7])
-_BACKWARDS = np.array([1, 0, 3, 2, 5, 4, 7, 6])
+MIRRORED_X = np.array([1, 0, 2, 3, 5, 4, 6, 7])
+MIRRORED_Y = np.array([0, 1, 3, 2, 5, 4, 6, 7])
+TRANSPOSED = np.array([2, 3, 0, 1, 5, 4, 6, 7])
+BACKWARDS = np.array([1, 0, 3, 2, 5, 4, 7, 6])
 
 
 def augment(rng: np.random.Generator, clips: UInt8Array, labels: Array) -> tuple[Array, Array]:
@@ -211,13 +211,13 @@ def augment(rng: np.random.Generator, clips: UInt8Array, labels: Array) -> tuple
     for i, clip in enumerate(clips):
         mirror_x, mirror_y, transpose, backwards = rng.random(4) < 0.5
         if mirror_x:
-            clip, classes[i] = clip[:, :, ::-1], _MIRRORED_X[classes[i]]
+            clip, classes[i] = clip[:, :, ::-1], MIRRORED_X[classes[i]]
         if mirror_y:
-            clip, classes[i] = clip[:, ::-1], _MIRRORED_Y[classes[i]]
+            clip, classes[i] = clip[:, ::-1], MIRRORED_Y[classes[i]]
         if transpose:
-            clip, classes[i] = clip.swapaxes(1, 2), _TRANSPOSED[classes[i]]
+            clip, classes[i] = clip.swapaxes(1, 2), TRANSPOSED[classes[i]]
         if backwards:
-            clip, classes[i] = clip[::-1], _BACKWARDS[classes[i]]
+            clip, classes[i] = clip[::-1], BACKWARDS[classes[i]]
         contrast, brightness = rng.uniform(0.75, 1.25), rng.uniform(-25, 25)
         values = np.clip((np.arange(256) - 128) * contrast + 128 + brightness, 0, 255)
         changed[i] = values.astype(np.uint8)[clip[..., rng.permutation(3)]]

@@ -1,0 +1,271 @@
+"""PyTorch modules of the families that see frames one by one or stacked.
+
+They are small enough to train on two cores. Inputs are float32, N clips of T frames of S by S
+pixels, S a multiple of 16; outputs are logits (N, classes). Without PyTorch the module imports,
+but nothing in it can be made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgevid.benchmarks.reference.optional_torch import Module, nn, torch
+
+WIDTHS = (16, 32, 48, 64)
+"""Channels of the four stages of a network for single frames; each halves the picture."""
+
+WIDE = (32, 48, 64, 96)
+"""The same of one that takes all frames at once, stacked into channels."""
+
+FEATURES = 128
+
+
+def _unit(inputs: int, outputs: int, kernel: int = 3, stride: int = 2) -> Any:
+    """Convolution, batch normalisation, ReLU."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _features(channels: int, places: int = 1) -> Any:
+    """From the last stage's picture to `FEATURES` numbers; one place is the mean over all."""
+    layers = [nn.AdaptiveAvgPool2d(1)] if places == 1 else []
+    layers += [nn.Flatten(), nn.Linear(channels * places, FEATURES, bias=False)]
+    return nn.Sequential(*layers, nn.BatchNorm1d(FEATURES), nn.ReLU())
+
+
+def _stages(channels: int, widths: tuple[int, ...]) -> list[Any]:
+    pairs = zip((channels, *widths), widths, strict=False)
+    return [_unit(a, b, 5 if i == 0 else 3) for i, (a, b) in enumerate(pairs)]
+
+
+class Frame(Module):
+    """The CNN of one frame: (N, 3, S, S) to (N, FEATURES).
+
+    The places stay apart up to the last layer, so that the features know where the shape is.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        features = _features(WIDTHS[-1], (size // 16) ** 2)
+        self.layers = nn.Sequential(*_stages(3, WIDTHS), features)
+
+    def forward(self, x: Any) -> Any:
+        return self.layers(x)
+
+
+class Motion(Module):
+    """The CNN of frames stacked into channels: (N, channels, S, S) to (N, FEATURES).
+
+    What moves how can be seen anywhere: the last layer takes the mean over places.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*_stages(channels, WIDE), _features(WIDE[-1]))
+
+    def forward(self, x: Any) -> Any:
+        return self.layers(x)
+
+
+class SingleFrame(Module):
+    """One picture, one answer: (N, 3, S, S)."""
+
+    def __init__(self, size: int, classes: int) -> None:
+        super().__init__()
+        self.frame = Frame(size)
+        self.classes = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Any) -> Any:
+        return self.classes(self.frame(x))
+
+
+class LateFusion(Module):
+    """Towers with the same weights on frames far apart, joined in the first dense layer.
+
+    (N, K, 3, S, S). Karpathy et al. 2014, "Large-scale Video Classification with Convolutional
+    Neural Networks", section 3.1.
+    """
+
+    def __init__(self, size: int, classes: int, num_frames: int = 2) -> None:
+        super().__init__()
+        self.frame = Frame(size)
+        self.head = nn.Sequential(
+            nn.Linear(FEATURES * num_frames, 256), nn.ReLU(), nn.Linear(256, classes)
+        )
+
+    def forward(self, x: Any) -> Any:
+        n, t, c, h, w = x.shape
+        features = self.frame(x.reshape(n * t, c, h, w))
+        return self.head(features.reshape(n, t * FEATURES))
+
+
+class Stacked(Module):
+    """Frames stacked into the channels of a 2D network: (N, T * C, S, S).
+
+    Of pixels it is early fusion (Karpathy et al. 2014, section 3.1), of frame differences
+    TSN's RGB difference (Wang et al. 2016, arXiv:1608.00859), of optical flow the temporal
+    stream of Simonyan & Zisserman 2014 (arXiv:1406.2199).
+    """
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        self.motion = Motion(channels)
+        self.classes = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Any) -> Any:
+        return self.classes(self.motion(x))
+
+
+class ContextFovea(Module):
+    """Two streams, the whole frame at low resolution and its centre at full.
+
+    Each (N, T, 3, S, S), stacked into channels. Karpathy et al. 2014, section 3.2.
+    """
+
+    def __init__(self, classes: int, num_frames: int) -> None:
+        super().__init__()
+        self.context = Motion(3 * num_frames)
+        self.fovea = Motion(3 * num_frames)
+        self.classes = nn.Linear(2 * FEATURES, classes)
+
+    def forward(self, context: Any, fovea: Any) -> Any:
+        streams = (self.context(context.flatten(1, 2)), self.fovea(fovea.flatten(1, 2)))
+        return self.classes(torch.cat(streams, 1))
+
+
+class Recurrent(Module):
+    """A CNN for every frame, and an LSTM over their features: (N, T, 3, S, S).
+
+    Donahue et al. 2015, "Long-term Recurrent Convolutional Networks" (arXiv:1411.4389).
+    """
+
+    def __init__(self, size: int, classes: int) -> None:
+        super().__init__()
+        self.frame = Frame(size)
+        self.lstm = nn.LSTM(FEATURES, FEATURES, batch_first=True)
+        self.classes = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Any) -> Any:
+        n, t, c, h, w = x.shape
+        features = self.frame(x.reshape(n * t, c, h, w)).reshape(n, t, FEATURES)
+        return self.classes(self.lstm(features)[0][:, -1])
+
+
+class RecurrentStep(Module):
+    """The same network, one frame at a time: (N, 3, S, S) and the LSTM's state (1, N, 128)."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Any, h_in: Any, c_in: Any) -> Any:
+        features = self.whole.frame(x)[:, None]
+        steps, (h, c) = self.whole.lstm(features, (h_in, c_in))
+        return self.whole.classes(steps[:, -1]), h, c
+
+
+class Shift(Module):
+    """A 2D network whose channels are shifted one frame ahead: (N, T, 3, S, S).
+
+    Before each stage but the first, a quarter of the channels comes from the frame before (TSM,
+    Lin et al. 2019, arXiv:1811.08383, section 4.2: the form for online use). The answer of a
+    clip is the mean over its frames from the fourth on, which know what came before.
+    """
+
+    FOLD = 4
+    WARM = 3
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(_stages(3, WIDTHS))
+        self.last = _features(WIDTHS[-1])
+        self.classes = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Any) -> Any:
+        n, t, c, h, w = x.shape
+        x = self.stages[0](x.reshape(n * t, c, h, w))
+        for stage in self.stages[1:]:
+            clip = x.unflatten(0, (n, t))
+            fold = x.shape[1] // self.FOLD
+            before = nn.functional.pad(clip[:, :-1, :fold], (0, 0, 0, 0, 0, 0, 1, 0))
+            x = stage(torch.cat([before, clip[:, :, fold:]], 2).flatten(0, 1))
+        logits = self.classes(self.last(x)).unflatten(0, (n, t))
+        return logits[:, self.WARM :].mean(1)
+
+
+class ShiftStep(Module):
+    """The same network, one frame at a time; what it shifts are three buffers."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Any, *buffers: Any) -> Any:
+        x = self.whole.stages[0](x)
+        kept = []
+        for stage, buffer in zip(self.whole.stages[1:], buffers, strict=True):
+            fold = buffer.shape[1]
+            kept.append(x[:, :fold])
+            x = stage(torch.cat([buffer, x[:, fold:]], 1))
+        return (self.whole.classes(self.whole.last(x)), *kept)
+
+
+class _Attention(Module):
+    """Self-attention over the last axis but one, added to what went in."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm, self.heads = nn.LayerNorm(width), heads
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Any) -> Any:
+        *lead, length, width = x.shape
+        parts = self.qkv(self.norm(x)).reshape(-1, length, 3, self.heads, width // self.heads)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5).softmax(-1)
+        mixed = (weights @ v).transpose(1, 2).reshape(*lead, length, width)
+        return x + self.out(mixed)
+
+
+class _Block(Module):
+    """Attention over time at every place, then over places in every frame, then an MLP."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.time, self.space = _Attention(width, heads), _Attention(width, heads)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x: Any) -> Any:
+        x = self.time(x.transpose(1, 2)).transpose(1, 2)
+        x = self.space(x)
+        return x + self.mlp(x)
+
+
+class DividedAttention(Module):
+    """Attention divided into time and space: (N, T, 3, S, S).
+
+    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). A few convolutions make the tokens
+    instead of one large one, which small data needs (Xiao et al. 2021, arXiv:2106.14881).
+    """
+
+    def __init__(
+        self, size: int, classes: int, num_frames: int, width: int = 64, depth: int = 2
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            _unit(3, 16, 5), _unit(16, 32), _unit(32, 64), nn.Conv2d(64, width, 1)
+        )
+        places = (size // 8) ** 2
+        self.places = nn.Parameter(0.02 * torch.randn(1, 1, places, width))
+        self.times = nn.Parameter(0.02 * torch.randn(1, num_frames, 1, width))
+        self.blocks = nn.Sequential(*(_Block(width, 4) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.classes = nn.Linear(width, classes)
+
+    def forward(self, x: Any) -> Any:
+        n, t, c, h, w = x.shape
+        tokens = self.stem(x.reshape(n * t, c, h, w)).flatten(2).transpose(1, 2)
+        tokens = tokens.unflatten(0, (n, t)) + self.places + self.times
+        return self.classes(self.norm(self.blocks(tokens)).mean((1, 2)))
