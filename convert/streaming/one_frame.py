@@ -50,6 +50,8 @@ class OneFrame:
         num_frames: T.
         new: The nodes of the new graph.
         layouts: Of the tensors that hold all frames.
+        picked: Tensors made of one frame alone, of graphs that are unrolled: which one, and
+            their layout.
         newest: Tensors behind the end of time: of the newest frame, or of its window.
         padded: Tensors that `Pad` has put zeros before in time: what they are made of, and
             how many.
@@ -62,6 +64,7 @@ class OneFrame:
     probe: Probe
     num_frames: int = 0
     layouts: dict[str, Layout] = field(default_factory=dict)
+    picked: dict[str, tuple[int, Layout]] = field(default_factory=dict)
     newest: set[str] = field(default_factory=set)
     padded: dict[str, tuple[str, int]] = field(default_factory=dict)
     trimmed: dict[str, str] = field(default_factory=dict)
@@ -95,9 +98,10 @@ class OneFrame:
         shapes, constants = self.probe.shapes, self.probe.constants
         if any(name not in shapes for name in (*node.input, *node.output) if name):
             raise Mixes("is an operator that is not followed")
+        known = {**self.layouts, **{name: layout for name, (_, layout) in self.picked.items()}}
         return Operation(
             node=node,
-            layouts=[self.layouts.get(name) for name in node.input],
+            layouts=[known.get(name) for name in node.input],
             in_shapes=[shapes.get(name, ()) for name in node.input],
             out_shapes=[shapes[name] for name in node.output if name],
             constants={i: constants[n] for i, n in enumerate(node.input) if n in constants},

@@ -1,4 +1,4 @@
-"""Recurrent layers, and the answer after the last frame, for one frame with states.
+"""Recurrent layers for one frame with states.
 
 X (T, N, F) ─► LSTM from zeros ─► Y (T, ...) ─► last ─► scores
 X (1, N, F) ─► LSTM from h, c  ─► Y (1, ...) ─────────► scores;  h, c for the next frame
@@ -64,33 +64,3 @@ def _check(op: Operation, one: OneFrame) -> None:
         values = one.values(inputs[position])
         if values is None or np.any(values):
             raise NotStepped(f"{what} does not begin with zeros")
-
-
-def add_pick(op: Operation, one: OneFrame) -> bool:
-    """The last frame, taken out of all by Gather or Slice."""
-    layout = op.data
-    time = lone_time(layout)
-    if time is None or op.node.op_type not in ("Gather", "Slice"):
-        return False
-    if op.node.op_type == "Gather":
-        if op.axis(0) != time or 1 not in op.constants or op.constants[1].size != 1:
-            return False
-        start, shape = int(op.constants[1].reshape(-1)[0]), op.constants[1].shape
-        kept = [1] * len(shape)
-    else:
-        starts, axes = op.integers("starts", 1) or [], op.integers("axes", 3)
-        if [axis % len(layout.axes) for axis in axes or range(len(starts))] != [time]:
-            return False
-        start, kept = starts[0], [1]
-        if op.out_shapes[0][time] != 1:
-            return False
-    if start % one.num_frames != one.num_frames - 1:
-        raise NotStepped(
-            f"{op.node.op_type} {op.node.name!r} takes frame {start % one.num_frames} of "
-            f"{one.num_frames}, not the last"
-        )
-    target = layout.target(1)
-    target[time : time + 1] = kept
-    one.new.add([one.new.reshape(one.window(op.node.input[0]), target, op.node.output[0])])
-    one.newest.add(op.node.output[0])
-    return True

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from edgevid.convert.frames import Window
 from edgevid.convert.graph import note_states
 from edgevid.convert.half import name_nodes
-from edgevid.convert.streaming import causal, recurrent
+from edgevid.convert.streaming import causal, recurrent, unrolled
 from edgevid.convert.streaming.axes import reads
 from edgevid.convert.streaming.build import with_one_frame
 from edgevid.convert.streaming.flat_rules import add_flat
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 _MEETINGS = (recurrent.add_recurrent, causal.add_convolution, causal.add_padding,
-             causal.add_trimming, causal.add_mean, recurrent.add_pick)  # fmt: skip
+             causal.add_trimming, causal.add_mean, unrolled.add_pick)  # fmt: skip
 """Ways in which frames may meet. Each makes its nodes and says True, or False where it is
 another; it raises NotStepped where it is one that needs more than the past."""
 
@@ -75,7 +75,7 @@ def make_step(model: ModelProto, windows: Sequence[Window]) -> Step:
     for node in named.graph.node:
         _add(node, one)
     scores = named.graph.output[0].name
-    if scores not in one.newest:
+    if scores not in one.newest and not unrolled.is_of_last(scores, one):
         raise NotStepped("it gives no answer for the newest frame")
     if not one.states:
         raise NotStepped("it carries nothing from frame to frame")
@@ -88,6 +88,10 @@ def _add(node: NodeProto, one: OneFrame) -> None:
     read = reads(node)
     frames, newest = read & one.layouts.keys(), read & one.newest
     loose = read & (one.padded.keys() | one.trimmed.keys())
+    picked = read & one.picked.keys()
+    if picked and not frames and not loose:
+        unrolled.add_branch(node, one)
+        return
     if not frames and not newest and not loose:
         one.new.add([node])
         return
@@ -99,7 +103,7 @@ def _add(node: NodeProto, one: OneFrame) -> None:
         one.new.add([node])
         return
     what = f"{node.op_type} {node.name!r}"
-    if newest:
+    if newest or picked:
         raise NotStepped(f"{what} mixes the frames with what was made of the whole window")
     try:
         op = one.operation(node)

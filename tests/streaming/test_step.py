@@ -14,7 +14,7 @@ from causal_nets import (
     Unpadded,
     WindowPooled,
 )
-from clip_nets import Attention, Clip, Full3d, Recurrent, baked, clips, nn
+from clip_nets import Attention, Clip, Full3d, Recurrent, Unbound, Unrolled, baked, clips, nn
 
 from edgevid.convert.graph import SCORES
 from edgevid.convert.session import Session
@@ -26,6 +26,8 @@ RECURRENT = {
     "GRU": lambda: Clip(Recurrent(nn.GRU)),
     "two layers of LSTM": lambda: Clip(Stacked(nn.LSTM)),
     "two layers of GRU": lambda: Clip(Stacked(nn.GRU)),
+    "unrolled backbone": lambda: Unrolled(Recurrent(nn.LSTM)),
+    "unbound backbone": lambda: Unbound(Recurrent(nn.GRU)),
     "every output classified": lambda: Clip(Head(lambda y: y[:, -1])),
 }
 CAUSAL = {
@@ -80,7 +82,11 @@ REFUSED = {
         lambda: Clip(Head(lambda y: y.amax(1))),
         "ReduceMax .* is taken over the frames",
     ),
-    "the first output": (lambda: Clip(Head(lambda y: y[:, 0])), "takes frame 0 of 8, not the last"),
+    "the first output": (lambda: Clip(Head(lambda y: y[:, 0])), "no answer for the newest frame"),
+    "two outputs": (
+        lambda: Clip(Head(lambda y: y[:, 0] + y[:, -1])),
+        "combines frame 0 of the window with others",
+    ),
     "attention": (lambda: Clip(Attention(8)), "depends on a frame's place in the window"),
     "looks ahead": (Ahead, "over 3 frames looks 1 frame.s. ahead: .* not causal"),
     "full 3D": (Full3d, "over 3 frames looks 1 frame.s. ahead: .* not causal"),
