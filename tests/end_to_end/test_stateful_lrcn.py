@@ -65,3 +65,33 @@ def test_tells_the_five_actions_of_a_stream(stateful, data):
     assert len(predictions) == 211
     seen = [label for label, _ in itertools.groupby(p.label for p in predictions)]
     assert seen == ["Biking", "Diving", "GolfSwing", "Biking", "Rowing", "Punch"]
+
+
+class Counted:
+    """Passes calls on and notes their batches."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.name, self.inputs, self.outputs = engine.name, engine.inputs, engine.outputs
+        self.close = engine.close
+        self.batches = []
+
+    def infer(self, feeds):
+        self.batches.append(len(feeds["clip"]))
+        return self._engine.infer(feeds)
+
+
+def test_three_streams_share_calls_and_see_their_own_past_alone(stateful, data):
+    bundle = edgevid.load(stateful.bundle)
+    videos = [*sorted((data / "clips").glob("v_*.avi"))[:2], data / STREAM]
+    alone = {str(v): [p.scores for p in edgevid.stream(bundle, v, max_clips=30)] for v in videos}
+    engine = Counted(edgevid.engines.open_engine(bundle, "onnxruntime"))
+    together = edgevid.stream(bundle, videos, engine=engine, max_batch=3, max_wait_ms=200.0)
+    seen = {str(v): [] for v in videos}
+    for prediction in together:
+        seen[prediction.source_id].append(prediction.scores)
+    assert max(engine.batches) == 3
+    assert sum(b > 1 for b in engine.batches) >= 10
+    for video in map(str, videos):
+        count = min(30, len(alone[video]))
+        assert np.abs(np.array(seen[video][:count]) - alone[video][:count]).max() <= 1e-5
