@@ -101,9 +101,17 @@ def with_one_frame(
         target = [1 if is_row(axis) else size_of(axis) for axis in fact.layout.axes]
         copy.input[1] = new.constant(target)
     for position in range(len(node.input)):
-        for axis in analysis.thin.get((node.name, position), []):
-            values = np.take(probe.constants[node.input[position]], [0], axis)
-            copy.input[position] = new.constant(values)
+        axes = analysis.thin.get((node.name, position))
+        if not axes:
+            continue
+        values = probe.constants[node.input[position]]
+        for axis in axes:
+            values = np.take(values, [0], axis)
+        copy.input[position] = new.constant(values)
+        if node.op_type == "Concat":
+            like = next(name for name in node.input if name in analysis.facts)
+            rows = fact.layout.rows
+            copy.input[position] = new.spread(copy.input[position], rows, like, values.ndim)
     return [copy]
 
 

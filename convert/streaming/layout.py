@@ -73,8 +73,9 @@ class Layout:
             axis = _take(left, size)
             if axis is None:
                 return None
-            # A batch of one that gets no axis of its own stays with what stood before it.
-            while following != 1 and left and left[0].size == 1:
+            # A batch of one that gets no axis of its own stays with the time, or else with what
+            # stood before it.
+            if following != 1 and left and left[0].size == 1 and not _time_is_next(left):
                 axis = (*axis, left.popleft())
             axes.append(axis)
         if left:
@@ -118,6 +119,10 @@ def _joined(atoms: Sequence[Atom]) -> list[Atom]:
         elif (size := prod(atom.size for atom in group)) > 1:
             result.append(Atom("", size))
     return result
+
+
+def _time_is_next(left: Sequence[Atom]) -> bool:
+    return len(left) > 1 and left[1].label == "t"
 
 
 def _take(left: deque[Atom], size: int) -> Axis | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,8 @@ class Nodes:
             self.add([picked := self.node("Gather", [source, index], axis=1)])
             source = picked.output[0]
         labels = [atom.label for atom in _parts(layout, time=frame is None)]
-        # Of the features' axes (batch, time, the rest), where each of the tensor's parts is.
-        stored = sorted(range(len(labels)), key=lambda i: "nt".find(labels[i] or "-") % 3)
+        # Features are stored as batch, time, the rest; sorting keeps the order of the rest.
+        stored = sorted(range(len(labels)), key=lambda i: ("n", "t", "").index(labels[i]))
         order = [stored.index(i) for i in range(len(labels))]
         if all(labels):
             order.append(len(order))  # of a single number a frame, stored as (N, T, 1)
@@ -93,6 +93,16 @@ class Nodes:
     def made(self) -> set[str]:
         """Every tensor that the nodes so far make."""
         return {name for node in self.nodes for name in node.output}
+
+    def spread(self, constant: str, rows: Collection[int], like: str, rank: int) -> str:
+        """A constant repeated along the axes `rows`, as often as `like` is long there."""
+        mask = [int(axis in rows) for axis in range(rank)]
+        others = self.constant([1 - masked for masked in mask])
+        self.add([sizes := self.node("Shape", [like])])
+        self.add([kept := self.node("Mul", [sizes.output[0], self.constant(mask)])])
+        self.add([target := self.node("Add", [kept.output[0], others])])
+        self.add([full := self.node("Expand", [constant, target.output[0]])])
+        return str(full.output[0])
 
     def shape_of(self, name: str, layout: Layout, part: slice) -> None:
         """The shape of a tensor before the cut, or part of it, from the batch of `features`."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 _NO_TENSOR = ("Sequence", "SplitToSequence", "Optional")
-_SMALL = 4096
+_SMALL = 1 << 18
 
 
 @dataclass(frozen=True)

@@ -198,13 +198,13 @@ def _concat(op: Operation) -> list[Layout]:
     shape = op.out_shapes[0]
     axis = op.attribute("axis", 0) % len(shape)
     known = [layout for layout in op.layouts if layout is not None]
-    if len(known) < len(op.layouts):
-        raise Mixes("joins frames with a constant")
     for layout in known:
         if axis in layout.rows or layout.rows != known[0].rows:
             raise Mixes("joins frames along the time")
         if any(layout.axes[i] != known[0].axes[i] for i in layout.rows):
             raise Mixes("joins different frames")
+    rows = {i: known[0].axes[i] for i in known[0].rows}
+    _thin_constants(op, rows, len(shape))
     return [_carried(known[0], shape)]
 
 

@@ -43,12 +43,28 @@ class Frame(nn.Module):
         return self.body(x)
 
 
+class Patches(nn.Module):
+    """The transformer of one frame: 9 patches, a class token in front, places, one block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut = nn.Conv2d(3, 12, 8, stride=8)
+        self.token = nn.Parameter(torch.randn(1, 1, 12))
+        self.places = nn.Parameter(torch.randn(1, 10, 12))
+        self.block = nn.TransformerEncoderLayer(12, 2, 24, batch_first=True, dropout=0.0)
+
+    def forward(self, x: Any) -> Any:
+        x = self.cut(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.places
+        return self.block(x)[:, 0]
+
+
 class Clip(nn.Module):
     """(N, T, 3, H, W): T folded into the batch, then a head over (N, T, 12)."""
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: nn.Module, frame: Any = Frame) -> None:
         super().__init__()
-        self.frame, self.head = Frame(), head
+        self.frame, self.head = frame(), head
 
     def forward(self, x: Any) -> Any:
         n, t = x.shape[:2]

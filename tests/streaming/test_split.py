@@ -10,6 +10,7 @@ from clip_nets import (
     Fusion,
     MaxInside,
     Mean,
+    Patches,
     Recurrent,
     Shift,
     TimeFirst,
@@ -33,6 +34,7 @@ SPLIT = {
     "CNN + LSTM": (lambda: Clip(Recurrent(nn.LSTM)), 6, "NTCHW", 12),
     "CNN + GRU": (lambda: Clip(Recurrent(nn.GRU)), 6, "NTCHW", 12),
     "CNN + attention": (lambda: Clip(Attention(6)), 6, "NTCHW", 12),
+    "transformer of frames": (lambda: Clip(Mean(), Patches), 4, "NTCHW", 5),
     "unrolled": (lambda: Unrolled(Recurrent(nn.LSTM)), 5, "NTCHW", 12),
     "unbound": (lambda: Unbound(Attention(5)), 5, "NTCHW", 12),
     "T * N": (lambda: TimeFirst(Recurrent(nn.GRU)), 6, "NTCHW", 12),
@@ -43,7 +45,7 @@ SPLIT = {
 
 CASES = [
     *((name, False, True) for name in SPLIT),
-    *((name, False, False) for name in ("CNN + LSTM", "T * N", "unbound")),
+    *((name, False, False) for name in ("CNN + LSTM", "T * N", "unbound", "transformer of frames")),
     *((name, True, True) for name in ("CNN + GRU", "unrolled")),
 ]
 
