@@ -125,7 +125,7 @@ def _table(tuning: Tuning, rows: list[Tried], events: bool) -> Any:
     from edgevid.tuning import front
 
     worth = front(tuning.events if events else tuning.labels)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in ("", "smoothing", *(["events"] if events else [])):
         table.add_column(name, overflow="fold")
     for name in ("accuracy", "F1@50", "switches", "/min", "delay", "missed"):

@@ -13,6 +13,9 @@ from edgevid.smoothing import SmootherFactory, as_delayed
 from edgevid.tuning.videos import ScoredVideo
 from edgevid.types import Array, Event, Float32Array
 
+_MISSED_S = 1e6
+"""Later than any segment that is seen."""
+
 Progress = Callable[[float, int], None]
 
 
@@ -51,11 +54,11 @@ class Tried:
         return mine != others and all(m <= o for m, o in zip(mine, others, strict=True))
 
     @property
-    def _costs(self) -> tuple[float, float, float, int]:
-        # Rounded to what anybody would see.
-        return (
-            -round(self.accuracy, 4), self.flicker, round(self.delay_s, 3), self.figures.missed
-        )  # fmt: skip
+    def _costs(self) -> tuple[float, float, float]:
+        # Rounded to what anybody would see. A segment that was missed has no delay; it must not
+        # make the mean of the others look better.
+        delay_s = round(self.delay_s, 3) + _MISSED_S * self.figures.missed
+        return -round(self.accuracy, 4), self.flicker, delay_s
 
 
 @dataclass(frozen=True)
