@@ -11,7 +11,7 @@ _LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress_bar(
-    text: str, unit: str, clock: Callable[[], float] = time.monotonic
+    text: str, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[float, int], None]]:
     """Gives a function that is called with what is done, and of how much.
 
@@ -23,14 +23,14 @@ def progress_bar(
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if not console.is_terminal:
-        yield _Lines(text, unit, console, clock)
+        yield _Lines(text, console, clock)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(text, total=None, count="")
 
         def show(done: float, total: int) -> None:
-            bar.update(task, completed=done, total=total, count=f"{int(done)}/{total} {unit}")
+            bar.update(task, completed=done, total=total, count=f"{int(done)}/{total}")
 
         yield show
 
@@ -38,8 +38,8 @@ def progress_bar(
 class _Lines:
     """Prints a line now and then."""
 
-    def __init__(self, text: str, unit: str, console: object, clock: Callable[[], float]) -> None:
-        self._text, self._unit = text, unit
+    def __init__(self, text: str, console: object, clock: Callable[[], float]) -> None:
+        self._text = text
         self._print: Callable[[str], None] = console.print  # type: ignore[attr-defined]
         self._clock = clock
         self._started = self._last = clock()
@@ -50,6 +50,4 @@ class _Lines:
             return
         self._last = now
         left_s = (now - self._started) * (total - done) / done
-        self._print(
-            f"{self._text}: {done / total:.0%} of {total} {self._unit}, {left_s:.0f} s left"
-        )
+        self._print(f"{self._text}: {done / total:.0%} of {total}, {left_s:.0f} s left")

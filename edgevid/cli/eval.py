@@ -83,7 +83,7 @@ def command(bundle: str, json_target: str | None, html: Path | None, **options: 
     from edgevid.pipeline import SamplingOptions
     from edgevid.validation import Views, evaluate
 
-    with progress_bar("Evaluating", "rows or videos") as progress:
+    with progress_bar("Evaluating") as progress:
         found = evaluate(
             bundle,
             options.pop("manifest"),

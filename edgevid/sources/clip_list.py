@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from edgevid.errors import SourceError, SourceNotFoundError, SpecError
 from edgevid.sources import expand
 from edgevid.sources.table import TableRow, read_table
-from edgevid.sources.uri import Kind, kind_of
+from edgevid.sources.uri import Kind, is_live_scheme, kind_of
 from edgevid.spec import Strict, parse
 
 
@@ -86,7 +86,7 @@ def _expanded(path: str) -> Iterable[ListedClip]:
 
 def _check(uri: str) -> None:
     """Raise where `uri` does not exist or is nothing that can be read twice."""
-    if kind_of(uri) in (Kind.CAMERA, Kind.GSTREAMER):
+    if kind_of(uri) in (Kind.CAMERA, Kind.GSTREAMER) or is_live_scheme(uri):
         raise SourceError(f"{uri!r} is live: its frames cannot be read again", "Give video files")
 
 

@@ -121,11 +121,11 @@ def test_a_mistake_is_one_line_and_writes_nothing(name, bundle, manifest, tmp_pa
 
 def test_progress_in_a_log_is_a_line_every_ten_seconds(capsys):
     times = iter([0.0, 4.0, 11.0, 12.0, 30.0])
-    with progress_bar("Evaluating", "clips", clock=lambda: next(times)) as progress:
+    with progress_bar("Evaluating", clock=lambda: next(times)) as progress:
         for done in (1, 2.5, 3, 6):
             progress(done, 10)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "Evaluating: 25% of 10 clips, 33 s left",
-        "Evaluating: 60% of 10 clips, 20 s left",
+        "Evaluating: 25% of 10, 33 s left",
+        "Evaluating: 60% of 10, 20 s left",
     ]

@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pytest
 
+import edgevid
 from edgevid import Views, evaluate
+from edgevid.convert import convert
+from edgevid.errors import SpecError
 from edgevid.pipeline import SamplingOptions
 
 
@@ -61,8 +64,6 @@ def test_conv3d_single_clip_accuracy_is_that_of_its_reference(bundles, data, tmp
 
 def test_a_file_that_holds_fewer_frames_than_it_claims(bundles, data, tmp_path):
     """Claims 50 frames, holds 28: sampled over what decodes, as the pipeline does."""
-    import edgevid
-
     (bad,) = [p for p in (data / "bad").iterdir() if p.suffix in (".mp4", ".avi", ".mov")]
     bundle = edgevid.load(bundles("lrcn-ucf50", "fp32"))
     path = write_manifest(tmp_path / "test.csv", {bad.name: "Biking"})
@@ -96,3 +97,27 @@ def test_frame_accuracy_over_five_actions_in_a_row(bundles, data):
     assert raw.missed == 0
     assert 0.5 < raw.onset_delay_s < 1.5
     assert raw.edit_score == pytest.approx(1 - 1 / 6)
+
+
+def test_a_model_with_states_is_judged_by_its_last_answer(data, tmp_path):
+    folder = data / "models/movinet-a0-stream"
+    spec = {
+        "labels": str(folder / "labels.txt"),
+        "states": str(folder / "states.json"),
+        "preset": "unit",
+        "clip": {"fps": 10.0},
+    }
+    out = tmp_path / "movinet.edgevid"
+    bundle = edgevid.load(convert(folder / "model.onnx", out, spec=spec, target="onnx").bundle)
+    video = data / "clips/v_Biking_g06_c03.avi"
+    path = tmp_path / "test.csv"
+    rows = [f"{video.name},{bundle.labels[0]},,", f"{video.name},{bundle.labels[1]},,2.05"]
+    path.write_text("\n".join(["path,label,start_s,end_s", *rows]))
+    found = evaluate(bundle, path, task="clips", root=video.parent)
+    predictions = list(edgevid.stream(bundle, video))
+    whole, part = found.clips.answers
+    assert whole.score == pytest.approx(predictions[-1].score, abs=1e-6)
+    (last,) = [p for p in predictions if abs(p.end_s - 2.0) < 0.02]
+    assert part.score == pytest.approx(last.score, abs=1e-6)
+    with pytest.raises(SpecError, match="a model with states sees a clip frame by frame"):
+        evaluate(bundle, path, task="clips", root=video.parent, views=Views(clips=2))

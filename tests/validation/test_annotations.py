@@ -95,6 +95,7 @@ def test_unknown_labels_are_left_out_and_counted_where_that_is_asked_for(write_c
         (["a.mp4,wave,zero,2"], r"row 2: start_s: .*valid number"),
         (["a.mp4,wave,1,2", "a.mp4,nod,1,2"], r"row 3: it starts at 1 s"),
         (["a.mp4,wave,,", "./a.mp4,nod,,"], "row 3: the same clip stands in row 2"),
+        (["rtsp://host/stream,wave,,"], "row 2, column 'path': 'rtsp://host/stream' is live"),
         ([], "lists no clip"),
     ],
 )  # fmt: skip
