@@ -14,14 +14,18 @@ from edgevid.files import write_atomic
 EXIT_INCOMPLETE = 3
 """Some of the manifest's videos could not be evaluated; the figures are of the others."""
 
+EXIT_UNMET = 4
+"""A figure is not as `--require` asks."""
+
 _EPILOG = """\b
 Examples:
   edgevid eval gesture.edgevid --manifest test.csv
   edgevid eval gesture.edgevid --manifest test.csv --clips 10 --crops 3 --html report.html
   edgevid eval gesture.edgevid --manifest stream.json --smooth mean:8 --json -
+  edgevid eval gesture.edgevid --manifest test.csv --require 'top1>=0.9'
 
-Exit status: 0 everything was evaluated; 3 some videos could not be (the figures are of the
-others); 2 a mistake, or nothing could be evaluated.
+Exit status: 0 everything was evaluated; 4 a figure is not as --require asks; 3 some videos
+could not be evaluated (the figures are of the others); 2 a mistake, or nothing was evaluated.
 """
 
 
@@ -65,6 +69,11 @@ others); 2 a mistake, or nothing could be evaluated.
     help="Folder that the manifest's paths are relative to.  [default: its own]",
 )  # fmt: skip
 @click.option("--video", metavar="FILE", help="JSON: the video, where it does not name it.")
+@click.option(
+    "--require", multiple=True, metavar="FIGURE>=X",
+    help="Exit with status 4 where a figure (a share, a time, a count) is not so. May be given "
+    "several times; also <=.",
+)  # fmt: skip
 @click.option("--engine", default="auto", show_default=True, help="See `edgevid doctor`.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the engine.")
 @json_option
@@ -107,4 +116,10 @@ def command(bundle: str, json_target: str | None, html: Path | None, **options: 
         render_evaluation(found, console())
     for problem in found.problems:
         warning(f"not evaluated: {problem.reason}")
+    unmet = [r for r in found.requirements if not r.met]
+    for r in unmet:
+        value = "unknown" if r.value is None else f"{r.value:.4g}"
+        warning(f"required: {r.figure} {r.relation} {r.limit:g}; it is {value}")
+    if unmet:
+        return EXIT_UNMET
     return 0 if found.complete else EXIT_INCOMPLETE

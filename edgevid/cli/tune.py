@@ -64,7 +64,7 @@ def command(bundle: str, json_target: str | None, **options: Any) -> int:
         window_s=options.pop("window_s"),
         frame_interval=options.pop("stride"),
     )
-    with progress_bar("Tuning", "done") as progress:
+    with progress_bar("Tuning") as progress:
         tuning = tune(
             bundle,
             options.pop("truth"),

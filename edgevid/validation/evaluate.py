@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,6 +24,7 @@ from edgevid.validation.annotations import (
 )
 from edgevid.validation.borrowed import borrowed
 from edgevid.validation.protocol import settle
+from edgevid.validation.require import judged, read_requirements
 from edgevid.validation.results import (
     BundleInfo,
     Evaluation,
@@ -54,6 +55,7 @@ def evaluate(
     skip_unknown: bool = False,
     root: str | os.PathLike[str] | None = None,
     video: str | None = None,
+    require: Sequence[str] = (),
     engine: str | Engine = "auto",
     threads: int | None = None,
     progress: Progress = unwatched,
@@ -74,6 +76,8 @@ def evaluate(
         skip_unknown: Leave rows out whose label the model does not know.
         root: The folder that the manifest's paths are relative to; None: its own.
         video: For JSON: the video, where the file does not name it.
+        require: What the figures must be, such as "top1>=0.9" (see `require`); whether they
+            are is told in `requirements`.
         engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine, which
             stays open.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
@@ -102,6 +106,7 @@ def evaluate(
         video=video,
     )
     protocol = settle(checked.manifest, annotations, views, smooth, options, background)
+    wanted = read_requirements(require, annotations.task)
     opened: Engine = (
         open_engine(checked, engine, threads=threads, notify=notify)
         if isinstance(engine, str)
@@ -128,6 +133,7 @@ def evaluate(
         environment=environment(_PACKAGES),
         problems=tuple(found.problems),
         notes=tuple(found.notes),
+        requirements=judged(wanted, found.clips, found.segments),
         clips=found.clips,
         segments=found.segments,
     )

@@ -60,6 +60,16 @@ class Problem(Strict):
     reason: str
 
 
+class Requirement(Strict):
+    """What `--require` asks of a figure."""
+
+    figure: str
+    relation: Literal[">=", "<="]
+    limit: float
+    value: float | None = Field(None, description="What it is; null where there is none.")
+    met: bool = False
+
+
 class ClassResult(Strict):
     """One class: see `edgevid.evaluation.ClassFigures`."""
 
@@ -153,6 +163,7 @@ class Evaluation(Strict):
     environment: dict[str, str]
     problems: tuple[Problem, ...] = Field(description="What was not evaluated, and why.")
     notes: tuple[str, ...]
+    requirements: tuple[Requirement, ...] = ()
     clips: ClipResults | None = None
     segments: SegmentResults | None = None
 

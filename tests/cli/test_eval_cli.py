@@ -90,6 +90,31 @@ def test_a_missing_video_is_told_and_the_status_says_so(bundle, manifest, capsys
     assert "absent.mp4" in warned[0]
 
 
+@pytest.mark.parametrize(
+    ("required", "status"),
+    [
+        (["top1>=0.5"], 0),
+        (["top1>=0.5", "calibration_error <= 1"], 0),
+        (["top1>=0.51"], 4),
+        (["top5>=0.1", "mean_ap>=0.1"], 4),
+    ],
+)
+def test_what_is_required_decides_the_status(bundle, manifest, capsys, required, status):
+    path = manifest(f"{UP},up,,", f"{GROW},down,,")
+    options = [word for text in required for word in ("--require", text)]
+    assert main(["eval", bundle, "--manifest", path, *options]) == status
+    warned = [line for line in capsys.readouterr().err.splitlines() if "required" in line]
+    assert bool(warned) == bool(status)
+
+
+def test_required_figures_of_labels_over_time(bundle, capsys):
+    arguments = ["eval", bundle, "--manifest", str(demo.TRUTH), "--smooth", "mean:4"]
+    met = ["--require", "switches<=7", "--require", "f1@50>=0.99", "--require", "missed<=0"]
+    assert main([*arguments, *met]) == 0
+    assert main([*arguments, *met, "--require", "onset_delay_s<=0.1"]) == 4
+    assert "required: onset_delay_s <= 0.1; it is 0." in capsys.readouterr().err
+
+
 MISTAKES = {
     "no row": ([], [], "lists no clip"),
     "no video": (["a.mp4,left,,"], [], "no such file"),
@@ -100,6 +125,9 @@ MISTAKES = {
     "no crop": ([f"{UP},up,,"], ["--crops", "3"], "--crops 3 does not apply"),
     "overlap of 1": ([f"{UP},up,,"], ["--overlap", "1"], "--overlap 1"),
     "smoothed clips": ([f"{UP},up,,"], ["--smooth", "mean:4"], "belong to segments"),
+    "requirement": ([f"{UP},up,,"], ["--require", "top1>0.9"], "'top1>0.9' cannot be read"),
+    "no figure": ([f"{UP},up,,"], ["--require", "f1@50>=1"], "clips have no figure 'f1@50'"),
+    "no number": ([f"{UP},up,,"], ["--require", "top1>=0.9.1"], "'0.9.1' is no number"),
     "engine": ([f"{UP},up,,"], ["--engine", "gpu"], "unknown engine 'gpu'"),
 }
 
