@@ -80,12 +80,17 @@ def probe(model: ModelProto, feeds: Mapping[str, Array]) -> Probe:
 
 
 def _steady(model: ModelProto) -> list[str]:
-    """Tensors that are the same for every frame; of shapes alone, for every batch of that size."""
+    """What nodes make of small constants, or of shapes: the same for all frames."""
     moving = {value.name for value in model.graph.input}
+    large = {t.name for t in model.graph.initializer if prod(t.dims) > _SMALL}
     found = []
     for node in model.graph.node:
-        if node.op_type in ("Shape", "Size") or not moving.intersection(node.input):
-            found += [name for name in node.output if name]
-        else:
+        if node.op_type in ("Shape", "Size"):
+            found += node.output
+        elif moving.intersection(node.input):
             moving.update(node.output)
+        elif large.intersection(node.input):
+            large.update(node.output)
+        elif not node.op_type.startswith(_NO_TENSOR):
+            found += [name for name in node.output if name]
     return found

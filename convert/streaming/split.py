@@ -61,7 +61,10 @@ def split(model: ModelProto, windows: Sequence[Window]) -> Pair:
     named = name_nodes(model)
     is_open = not model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
     chosen = [windows[i % len(windows)] for i in range(2 if is_open else 1)]
-    figures = probe(named, {n: np.concatenate([w[n] for w in chosen]) for n in chosen[0]})
+    try:
+        figures = probe(named, {n: np.concatenate([w[n] for w in chosen]) for n in chosen[0]})
+    except RuntimeError as exc:
+        raise NotSplit(f"its shapes cannot be measured ({exc})") from None
     analysis = analyse(named, figures)
     cut = find_cut(named, analysis, figures)
     if cut is None or cut.share < MIN_SHARE:
