@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from edgevid.cli._messages import warning
+from edgevid.cli._watching import Watchers
 
 if TYPE_CHECKING:
     from edgevid.pipeline import Stream
@@ -62,6 +63,7 @@ def play(
     sinks: Sequence[Sink],
     window: WindowSink | None,
     reload: Callable[[], None] | None,
+    watchers: Watchers,
 ) -> bool:
     """Feed the sinks until the end; True where Ctrl-C ended it.
 
@@ -70,18 +72,21 @@ def play(
         sinks: Each fed on a thread of its own.
         window: Fed here: windows belong to the main thread.
         reload: Reads the configuration file again; None: there is none, and SIGHUP ends the run.
+        watchers: Told of everything.
 
     Raises:
         EdgevidError: The engine, the only source, or an output of files failed.
     """
     from edgevid.sinks.delivery import Delivery
 
-    delivery = Delivery(sinks, warning)
+    delivery = Delivery(sinks, watchers.warn)
+    watchers.start(running, delivery)
     live = _Live(delivery)
     interrupted = False
     try:
         with Signals().caught(reload is not None) as signals:
-            _play(running, live, window, _Meanwhile(running, signals, reload))
+            meanwhile = _Meanwhile(running, signals, reload, watchers)
+            _play(running, live, window, meanwhile, watchers)
     except KeyboardInterrupt:
         interrupted = True
     except _TimeIsUp:
@@ -92,6 +97,7 @@ def play(
                 delivery.deliver(event)
         finally:
             delivery.close(FLUSH_S if live.is_live else None)
+            watchers.close()
     for name, count in delivery.undelivered.items():
         warning(f"{count} results did not reach {name}")
     return interrupted
@@ -113,14 +119,20 @@ class _Meanwhile:
     """Between results: see to signals."""
 
     def __init__(
-        self, running: Stream, signals: Signals, reload: Callable[[], None] | None
+        self,
+        running: Stream,
+        signals: Signals,
+        reload: Callable[[], None] | None,
+        watchers: Watchers,
     ) -> None:
+        self._watchers = watchers
         self._running = running
         self._signals = signals
         self._reload = reload
         self._until_s: float | None = None
 
     def __call__(self) -> None:
+        self._watchers.seen()
         if self._signals.hangup and self._reload is not None:
             self._signals.hangup = False
             self._reload()
@@ -132,12 +144,17 @@ class _Meanwhile:
 
 
 def _play(
-    running: Stream, live: _Live, window: WindowSink | None, meanwhile: Callable[[], None]
+    running: Stream,
+    live: _Live,
+    window: WindowSink | None,
+    meanwhile: Callable[[], None],
+    watchers: Watchers,
 ) -> None:
     from edgevid.pipeline import SourceStarted
     from edgevid.types import Event, Frame, Outage, Prediction
 
     for result in running.results(meanwhile):
+        watchers.note(result)
         if isinstance(result, SourceStarted) and result.info.is_live:
             live.go()
         elif isinstance(result, (Prediction, Event, Outage, Frame)):

@@ -113,6 +113,14 @@ EXIT_INTERRUPTED = 130
     "--labels", type=click.Path(path_type=Path), help="For a MODEL.onnx: one label a line."
 )
 @click.option(
+    "--metrics", metavar=":9100",
+    help="Serve /metrics (Prometheus) and /health there, to this machine unless a host is given.",
+)  # fmt: skip
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="FILE",
+    help="Append what happens to sources and outputs as lines of JSON.",
+)  # fmt: skip
+@click.option(
     "--config", type=click.Path(path_type=Path), metavar="F.toml", is_eager=True,
     expose_value=False, callback=load_config,
     help="Flags and sources from a file, read again on SIGHUP (docs/live.md).",
@@ -170,6 +178,7 @@ def _run(
 ) -> tuple[Summary, bool]:
     """Play everything; the summary, and True where Ctrl-C ended it."""
     from edgevid.cli._playing import play
+    from edgevid.cli._watching import Watchers
 
     _settle_decisions(bundle, options)
     running = _stream(bundle, sources, options)
@@ -177,7 +186,9 @@ def _run(
     with running, ExitStack() as stack:
         sinks = _open_sinks(bundle, running, options, stack)
         window = _open_window(bundle, options, stack)
-        interrupted = play(running, sinks, window, _reloader(running, sources, options))
+        watchers = Watchers(options["metrics"], options["log"], options["quiet"])
+        reloader = _reloader(running, sources, options)
+        interrupted = play(running, sinks, window, reloader, watchers)
     return running.summary, interrupted
 
 

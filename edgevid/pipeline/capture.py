@@ -91,10 +91,20 @@ class CaptureThread(threading.Thread):
         self.ended: list[SourceEnded] = []
         self.crash: BaseException | None = None
         self._stopping = threading.Event()
+        self._reader: _Reader | None = None
 
     def plays(self, name: str) -> bool:
         """True where one of the lane's sources has that name."""
         return any(source.name == name for source in self._sources)
+
+    def so_far(self) -> SourceEnded | None:
+        """What was read of the source that plays now; None between sources."""
+        reader = self._reader
+        if reader is None:
+            return None
+        # In this order, what was sampled is never more than what was read.
+        sampled = reader.sampled
+        return SourceEnded(reader.source.source_id, reader.source.stats, sampled)
 
     def stop(self) -> None:
         """Wake the thread where it waits for its source, so that it can end."""
@@ -120,6 +130,7 @@ class CaptureThread(threading.Thread):
             self.ended.append(SourceEnded(named.name, SourceStats(), 0, exc))
             self._put(self.ended[-1])
             return
+        self._reader = reader
         error: EdgevidError | None = None
         try:
             self._inbox.set_live(self._lane, reader.source.info.is_live)
@@ -128,6 +139,7 @@ class CaptureThread(threading.Thread):
             error = exc
         finally:
             source = reader.source
+            self._reader = None
             self.ended.append(SourceEnded(source.source_id, source.stats, reader.sampled, error))
             source.close()
         self._put(self.ended[-1])

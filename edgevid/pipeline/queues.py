@@ -131,6 +131,10 @@ class Inbox:
             box = self._lanes[lane]
             return box.samples_waiting if box.live else 0
 
+    def waiting(self, lane: int) -> int:
+        """Samples that wait on a lane."""
+        return self._lanes[lane].samples_waiting
+
     def dropped(self, lane: int) -> int:
         """Samples dropped so far on a lane."""
         return self._lanes[lane].samples_dropped

@@ -20,7 +20,7 @@ from edgevid.pipeline.event_tracker import EventTracker
 from edgevid.pipeline.inference import Batching, Inference
 from edgevid.pipeline.messages import Result, SourceEnded
 from edgevid.pipeline.queues import Closed, Inbox, Outbox, Waiting
-from edgevid.pipeline.summary import Summary
+from edgevid.pipeline.summary import SourceProgress, Summary
 from edgevid.protocols import Engine
 from edgevid.smoothing import SmootherFactory
 from edgevid.spec import StateSpec
@@ -167,6 +167,17 @@ class Stream(Iterator[Prediction]):
                 yield item
         yield from self.end_events()
         self.close()
+
+    def progress(self) -> list[SourceProgress]:
+        """What became of the frames of every source so far. Safe to call from any thread."""
+        found = []
+        for number, capture in enumerate(list(self._captures)):
+            if (message := capture.so_far()) is not None:
+                message = self._inference.with_drops(number, message)
+                found.append(SourceProgress.of(message, self._inbox.waiting(number)))
+        playing = {p.name for p in found}
+        ended = [s for s in list(self.summary.sources) if s.source not in playing]
+        return [*(SourceProgress.of_summary(s) for s in ended), *found]
 
     def end_events(self) -> list[Event]:
         """End the events that are open: for a caller that does not read `results` to its end."""

@@ -78,6 +78,55 @@ class SourceSummary:
         del self.timeline[:-_MAX_SPANS]
 
 
+@dataclass(frozen=True)
+class SourceProgress:
+    """Counts of one source while it plays, as in `SourceSummary`.
+
+    Attributes:
+        name: Of the source.
+        waiting: Samples between its capture thread and the engine.
+    """
+
+    name: str
+    frames_read: int
+    frames_used: int
+    frames_skipped: int
+    frames_dropped: int
+    frames_lost: int
+    clips_dropped: int
+    clips_refused: int
+    waiting: int = 0
+
+    @classmethod
+    def of(cls, message: SourceEnded, waiting: int) -> SourceProgress:
+        """From what would be said if the source ended now."""
+        return cls(
+            name=message.source_id,
+            frames_read=message.stats.frames_read,
+            frames_used=message.frames_sampled - message.samples_dropped,
+            frames_skipped=message.stats.frames_read - message.frames_sampled,
+            frames_dropped=message.samples_dropped,
+            frames_lost=message.stats.frames_lost,
+            clips_dropped=message.clips_dropped,
+            clips_refused=message.clips_refused,
+            waiting=waiting,
+        )
+
+    @classmethod
+    def of_summary(cls, entry: SourceSummary) -> SourceProgress:
+        """Of a source that has ended."""
+        return cls(
+            name=entry.source,
+            frames_read=entry.frames_read,
+            frames_used=entry.frames_used,
+            frames_skipped=entry.frames_skipped,
+            frames_dropped=entry.frames_dropped,
+            frames_lost=entry.frames_lost,
+            clips_dropped=entry.clips_dropped,
+            clips_refused=entry.clips_refused,
+        )
+
+
 class Summary:
     """Collects figures from the messages of a run.
 
