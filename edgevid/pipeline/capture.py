@@ -98,10 +98,10 @@ class CaptureThread(threading.Thread):
         return any(source.name == name for source in self._sources)
 
     def so_far(self) -> SourceEnded | None:
-        """What was read of the source that plays now; None between sources."""
+        """What was read of the newest source; None before the first."""
         reader = self._reader
         if reader is None:
-            return None
+            return self.ended[-1] if self.ended else None
         # In this order, what was sampled is never more than what was read.
         sampled = reader.sampled
         return SourceEnded(reader.source.source_id, reader.source.stats, sampled)
@@ -139,8 +139,8 @@ class CaptureThread(threading.Thread):
             error = exc
         finally:
             source = reader.source
-            self._reader = None
             self.ended.append(SourceEnded(source.source_id, source.stats, reader.sampled, error))
+            self._reader = None
             source.close()
         self._put(self.ended[-1])
 

@@ -49,6 +49,7 @@ class Batching:
 class _Lane:
     """What one stream remembers between windows."""
 
+    source_id: str
     builder: WindowBuilder
     decider: Decider
     continuity: Continuity
@@ -98,6 +99,7 @@ class Inference:
         self._inbox = inbox
         self._outbox = outbox
         self._lanes: dict[int, _Lane] = {}
+        self._ended: dict[int, SourceEnded] = {}
         self._due: dict[int, Clip] = {}
         self._until_s = 0.0
 
@@ -133,6 +135,7 @@ class Inference:
     def _source_started(self, number: int, message: SourceStarted) -> None:
         builder = WindowBuilder(self._job.clip, self._job.inputs, message.hop, message.source_id)
         self._lanes[number] = _Lane(
+            message.source_id,
             builder,
             Decider(self._labels, self._new_smoother() if self._new_smoother else None),
             Continuity(self._max_hole_s(message.hop)),
@@ -149,10 +152,11 @@ class Inference:
         return period_s * max(self._job.clip.num_frames, _MOST_MISSING * hop)
 
     def with_drops(self, number: int, message: SourceEnded) -> SourceEnded:
-        """The end of the source that lane `number` plays now, with what was dropped of it."""
+        """The end of a source of lane `number`, with what was dropped of it so far."""
         lane = self._lanes.get(number)
-        if lane is None:
-            return message
+        if lane is None or lane.source_id != message.source_id:
+            ended = self._ended.get(number, message)
+            return ended if ended.source_id == message.source_id else message
         dropped = self._inbox.dropped(number) - lane.dropped_before
         return replace(
             message,
@@ -171,8 +175,10 @@ class Inference:
                 self._answer([(lane, last)])
             for prediction in lane.decider.finish():
                 self._outbox.put(prediction)
-        self._outbox.put(self.with_drops(number, message))
+        message = self.with_drops(number, message)
+        self._ended[number] = message
         self._lanes.pop(number, None)
+        self._outbox.put(message)
         if message.error is not None and all(self._alone):
             raise message.error
 
