@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from edgevid.convert import convert
+from edgevid.convert.rebuild import rebuild
 from edgevid.engines.plan_summary import plan_summary
 from edgevid.engines.plans import PlanKey
 from edgevid.manifest import Bundle
@@ -145,3 +146,8 @@ def test_each_part_of_a_split_model_has_its_plan(tmp_path, precision):
     assert tensors(backbone, "features") == {((256,), kind)}
     assert tensors(head, "features") == {((20, 256), kind)}
     assert tensors(head, "scores") == {((5,), "float")}
+    built = rebuild(out, "tensorrt-rtx", ["8.9"], notify=lambda _: None)
+    assert [plan.key.max_batch for plan in built] == [20, 4]
+    Bundle.load(out).verify_all()
+    stages = [a.stage for a in Bundle.load(out).manifest.artifacts if a.kind == "plan"]
+    assert sorted(stages) == ["backbone", "backbone", "head", "head"]
