@@ -53,8 +53,8 @@ could not be evaluated (the figures are of the others); 2 a mistake, or nothing 
     help="3: average over three crops along the longer side.",
 )  # fmt: skip
 @click.option(
-    "--smooth", default="none", show_default=True, metavar="SPEC",
-    help="Segments: judge the scores smoothed, beside the raw ones.",
+    "--smooth", metavar="SPEC",
+    help="Segments: judge the scores smoothed, beside the raw ones.  [default: the bundle's own]",
 )  # fmt: skip
 @click.option("--hop", "hop_s", type=float, metavar="S", help="Segments: as for `run`.")
 @click.option("--window", "window_s", type=float, metavar="S", help="Segments: as for `run`.")

@@ -49,7 +49,7 @@ def evaluate(
     *,
     task: Task | None = None,
     views: Views | None = None,
-    smooth: str = "none",
+    smooth: str | None = None,
     options: SamplingOptions | None = None,
     background: str | None = None,
     skip_unknown: bool = False,
@@ -69,7 +69,8 @@ def evaluate(
             of one video (see `edgevid.validation.annotations`).
         task: "clips", "segments", or None: as the manifest looks.
         views: Clips only: the windows and crops that are averaged.
-        smooth: Segments only: a smoother, such as "mean:8"; its figures come beside the raw.
+        smooth: Segments only: a smoother, such as "mean:8", whose figures come beside the raw
+            ones; "none": no smoother; None: the bundle's own, where `tune` wrote one into it.
         options: Segments only: hop, window and frame interval.
         background: The label that means that nothing happens; None: "background", where the
             model has it.
@@ -116,7 +117,7 @@ def evaluate(
         if annotations.task == "clips":
             found = run_clips(checked, annotations, views or Views(), opened, progress)
         else:
-            found = run_segments(checked, annotations, protocol, opened, progress)
+            found = run_segments(checked, annotations, protocol, smooth, opened, progress)
     return Evaluation(
         edgevid_version=__version__,
         bundle=_bundle_info(checked),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgevid.errors import SpecError
-from edgevid.manifest import Manifest
+from edgevid.manifest import Decision, Manifest
 from edgevid.pipeline import SamplingOptions
 from edgevid.validation.annotations import Annotations
 from edgevid.validation.results import Protocol
@@ -15,7 +15,7 @@ def settle(
     contract: Manifest,
     annotations: Annotations,
     views: Views | None,
-    smooth: str,
+    smooth: str | None,
     options: SamplingOptions | None,
     background: str | None,
 ) -> Protocol:
@@ -25,7 +25,7 @@ def settle(
         SpecError: An option cannot be right, or does not belong to the task or the contract.
     """
     if annotations.task == "clips":
-        if smooth != "none" or options not in (None, SamplingOptions()):
+        if smooth not in (None, "none") or options not in (None, SamplingOptions()):
             raise SpecError(
                 "--smooth, --window, --hop and --stride belong to segments; the manifest lists "
                 "clips with one answer each",
@@ -55,7 +55,7 @@ def _for_clips(contract: Manifest, annotations: Annotations, views: Views) -> Pr
 
 
 def _for_segments(
-    contract: Manifest, smooth: str, options: SamplingOptions, background: str | None
+    contract: Manifest, smooth: str | None, options: SamplingOptions, background: str | None
 ) -> Protocol:
     if contract.outputs[0].kind == "sigmoid":
         raise SpecError(
@@ -67,7 +67,7 @@ def _for_segments(
     said.applied_to(contract.clip)
     return Protocol(
         task="segments",
-        smooth=smooth,
+        smooth=(contract.decision or Decision()).smooth if smooth is None else smooth,
         window_s=said.window_s,
         hop_s=said.hop_s,
         frame_interval=said.frame_interval,

@@ -51,7 +51,7 @@ def play(
     video: LabelledVideo,
     engine: Engine,
     options: SamplingOptions,
-    smooth: str,
+    smooth: str | None,
     background: int | None,
     progress: Callable[[float], None],
 ) -> StreamAnswers:
@@ -59,7 +59,7 @@ def play(
 
     Args:
         options: Hop and window; see `stream_options`.
-        smooth: A smoother, as for `edgevid.stream`.
+        smooth: A smoother, or None for the bundle's own, as for `edgevid.stream`.
         background: The class that means that nothing happens; None: the model has none.
         progress: Called with the share of the video that is done.
 

@@ -80,9 +80,14 @@ def run_clips(
 
 
 def run_segments(
-    bundle: Bundle, annotations: Annotations, protocol: Protocol, engine: Engine, progress: Progress
+    bundle: Bundle,
+    annotations: Annotations,
+    protocol: Protocol,
+    smooth: str | None,
+    engine: Engine,
+    progress: Progress,
 ) -> Found:
-    """Play every video.
+    """Play every video, smoothed as for `edgevid.stream`.
 
     Raises:
         SourceError: None of them could be played.
@@ -99,7 +104,7 @@ def run_segments(
             progress(number + share, total)
 
         try:
-            played.append(play(bundle, video, engine, options, protocol.smooth, class_, watch))
+            played.append(play(bundle, video, engine, options, smooth, class_, watch))
         except SourceError as exc:
             found.problems.append(Problem(video=video.uri, reason=str(exc)))
         progress(number + 1, total)

@@ -14,7 +14,7 @@ from edgevid import Views, demo, evaluate
 from edgevid.engines import open_engine
 from edgevid.engines.scripted import ScriptedEngine
 from edgevid.errors import EngineError, SourceError, SpecError
-from edgevid.manifest import Bundle
+from edgevid.manifest import Bundle, Decision
 from edgevid.pipeline import SamplingOptions
 from edgevid.types import TensorInfo
 from edgevid.validation.results import evaluation_schema
@@ -210,6 +210,16 @@ def test_labels_over_time_of_the_demo_clip(demo_bundle):
     assert [s.label for s in video.truth] == [s["label"] for s in truth]
     assert video.raw[0].start_s == 0.0
     assert video.raw[-1].end_s == pytest.approx(24.0)
+
+
+def test_the_smoother_of_the_bundle_is_judged_unless_another_is_named(demo_bundle):
+    tuned = with_contract(demo_bundle, decision=Decision(smooth="mean:4"))
+    own, named, none = (
+        evaluate(tuned, demo.TRUTH, smooth=smooth) for smooth in (None, "mean:4", "none")
+    )
+    assert own.protocol.smooth == "mean:4"
+    assert own.segments == named.segments
+    assert none.segments.smoothed is None
 
 
 def test_figures_over_time_of_a_scripted_model(demo_bundle, write_csv):
