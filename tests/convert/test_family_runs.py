@@ -300,3 +300,32 @@ def test_a_flow_method_for_a_model_without_flow(tmp_path: Path) -> None:
     bundle = bundle_of(tmp_path, {"x": (3, H, W)}, {"inputs": [RGB]})
     with pytest.raises(SpecError, match="--flow does not apply: this model takes no optical flow"):
         edgevid.stream(bundle, DEMO, flow_method="farneback")
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "segments"])
+def test_two_streams_over_a_whole_file(tmp_path: Path, sampling: str) -> None:
+    spec = {
+        "clip": {"sampling": sampling},
+        "inputs": [
+            {"name": "rgb", "layout": "NTCHW", **RGB},
+            {"name": "flow", "flow_interval": 1, **FLOW},
+        ],
+    }
+    bundle = bundle_of(tmp_path, {"rgb": (4, 3, H, W), "flow": (8, H, W)}, spec)
+    source = "synthetic:?seconds=2&motions=left&fps=25"
+    [prediction] = edgevid.stream(bundle, source)
+    read = []
+    opened = open_source(source)
+    while (frame := opened.read(lambda _: True)) is not None:
+        read.append(frame.data)
+    opened.close()
+    assert len(read) == 50
+    # Of the 49 frames that have a next one: every 12th, or the centres of four segments.
+    at = [0, 12, 24, 36] if sampling == "uniform" else [6, 18, 30, 42]
+    fed = {
+        "rgb": np.stack([rgb(read[i]) for i in at])[np.newaxis],
+        "flow": stack([flow(read[i], read[i + 1]) for i in at])[np.newaxis],
+    }
+    expected = probe_scores(tmp_path / "m.onnx", fed)
+    assert prediction.scores == pytest.approx(expected, abs=1e-4)
+    assert prediction.padded == 0
