@@ -175,7 +175,7 @@ class _Walk:
 
     def _key(self, node: NodeProto, known: Mapping[str, Fact], output: int) -> str:
         operands = [known[n].key if n in known else self._steady.key(n) for n in node.input]
-        return _digest(_describe(node), *operands, str(output))
+        return _digest(describe(node), *operands, str(output))
 
 
 def _pick_starts(op: Operation, time: int, count: int) -> list[int]:
@@ -215,7 +215,7 @@ class _SteadyKeys:
         if maker is None or maker.op_type in ("Shape", "Size"):
             return _digest("outside", name)
         operands = [self.key(operand) for operand in maker.input]
-        return _digest(_describe(maker), *operands, str(list(maker.output).index(name)))
+        return _digest(describe(maker), *operands, str(list(maker.output).index(name)))
 
 
 def reads(node: NodeProto) -> set[str]:
@@ -227,7 +227,7 @@ def reads(node: NodeProto) -> set[str]:
     return names - {""}
 
 
-def _describe(node: NodeProto) -> str:
+def describe(node: NodeProto) -> str:
     """Operator and attributes, without names."""
     attributes = sorted(a.SerializeToString(deterministic=True) for a in node.attribute)
     return _digest(node.domain, node.op_type, *(a.hex() for a in attributes))

@@ -56,6 +56,8 @@ class OneFrame:
         padded: Tensors that `Pad` has put zeros before in time: what they are made of, and
             how many.
         trimmed: Tensors that have frames too much at the end: what they are without these.
+        last: The frame that is picked for the answer.
+        ends: States that are further tensors under another name.
         states: What the new graph hands from one call to the next.
         layers: What carries them, by kind.
     """
@@ -70,10 +72,12 @@ class OneFrame:
     trimmed: dict[str, str] = field(default_factory=dict)
     states: list[StateSpec] = field(default_factory=list)
     layers: Counter[str] = field(default_factory=Counter)
+    ends: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         (value,) = self.model.graph.input
         batch, self.num_frames, *rest = self.probe.shapes[value.name]
+        self.last = self.num_frames - 1
         self.new = Nodes(self.model)
         self.analysis = Analysis(self.num_frames, {})
         self._opset = max(o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx"))
@@ -182,6 +186,7 @@ class OneFrame:
         """The new graph: picture and states in, scores and states out."""
         from onnx import TensorProto, helper
 
+        self.new.add([self.new.node("Identity", [n], output) for output, n in self.ends.items()])
         (picture,) = self.model.graph.input
         size = self.probe.shapes[picture.name][2:]
         kind = picture.type.tensor_type.elem_type

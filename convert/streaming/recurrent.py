@@ -6,6 +6,8 @@ X (1, N, F) ─► LSTM from h, c  ─► Y (1, ...) ─────────
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from edgevid.convert.streaming.layout import Layout, free
@@ -13,6 +15,7 @@ from edgevid.convert.streaming.one_frame import NotStepped, OneFrame, lone_time
 from edgevid.convert.streaming.operation import Operation
 
 LAYERS = ("LSTM", "GRU", "RNN")
+CELL = "state of a cell"
 _LENGTHS = 4
 _HIDDEN, _CELL = 5, 6
 
@@ -45,6 +48,22 @@ def add_recurrent(op: Operation, one: OneFrame) -> bool:
         one.put_window(name, Layout((time, free(1), batch, free(hidden))))
     one.layers[op.node.op_type] += 1
     return True
+
+
+def add_cells(states: Mapping[str, str], one: OneFrame) -> None:
+    """The states of a cell of which one copy is left.
+
+    Args:
+        states: As in `cells.Rolled`.
+        one: Its frames are picked; that of the copy, the first, is the newest now.
+    """
+    one.last = 0
+    for before, after in states.items():
+        state = one.new_state("hidden", (1, *one.probe.shapes[after][1:]), batch_axis=0)
+        one.new.add([one.new.node("Identity", [state.input], before)])
+        one.ends[state.output] = after
+        one.newest.add(before)
+        one.layers[CELL] += 1
 
 
 def _check(op: Operation, one: OneFrame) -> None:

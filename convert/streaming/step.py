@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from edgevid.convert.frames import Window
 from edgevid.convert.graph import note_states
 from edgevid.convert.half import name_nodes
-from edgevid.convert.streaming import causal, recurrent, unrolled
+from edgevid.convert.streaming import causal, cells, recurrent, unrolled
 from edgevid.convert.streaming.axes import reads
 from edgevid.convert.streaming.build import with_one_frame
 from edgevid.convert.streaming.flat_rules import add_flat
@@ -55,7 +55,7 @@ class Step:
     @property
     def is_recurrent(self) -> bool:
         """True where a layer remembers without an end."""
-        return any(name in self.layers for name in recurrent.LAYERS)
+        return any(name in self.layers for name in (*recurrent.LAYERS, recurrent.CELL))
 
 
 def make_step(model: ModelProto, windows: Sequence[Window]) -> Step:
@@ -71,7 +71,13 @@ def make_step(model: ModelProto, windows: Sequence[Window]) -> Step:
     if len(model.graph.input) != 1:
         raise NotStepped("it takes several inputs")
     named = name_nodes(model)
-    one = OneFrame(named, probe(named, windows[0]))
+    figures = probe(named, windows[0])
+    rolled = cells.roll_up(named, figures)
+    if rolled is not None:
+        named = rolled.model
+    one = OneFrame(named, figures)
+    if rolled is not None:
+        recurrent.add_cells(rolled.states, one)
     for node in named.graph.node:
         _add(node, one)
     scores = named.graph.output[0].name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def is_of_last(name: str, one: OneFrame) -> bool:
     """True for what is made of the last frame alone."""
-    return name in one.picked and one.picked[name][0] == one.num_frames - 1
+    return name in one.picked and one.picked[name][0] == one.last
 
 
 def add_pick(op: Operation, one: OneFrame) -> bool:
@@ -69,7 +69,7 @@ def add_branch(node: NodeProto, one: OneFrame) -> None:
     read = reads(node)
     frames = {one.picked[name][0] for name in read & one.picked.keys()}
     if read & one.newest or (len(frames) > 1 and not _is_stack(node, one)):
-        if frames != {one.num_frames - 1}:
+        if frames != {one.last}:
             raise NotStepped(f"{what} combines frame {min(frames)} of the window with others")
         one.newest.update(node.output)
         one.new.add([node])

@@ -168,3 +168,23 @@ class Head(nn.Module):
 
 def clip_with(head: nn.Module) -> nn.Module:
     return Clip(head)
+
+
+class Loop(nn.Module):
+    """A cell in a loop over T, which exporters unroll into T copies."""
+
+    def __init__(self, kind: Any, layers: int = 1) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(kind(12 if i == 0 else 10, 10) for i in range(layers))
+        self.classes = nn.Linear(10, CLASSES)
+
+    def forward(self, x: Any) -> Any:
+        zeros = x.new_zeros(x.shape[0], 10)
+        states = [(zeros, zeros) for _ in self.cells]
+        for t in range(x.shape[1]):
+            y = x[:, t]
+            for i, cell in enumerate(self.cells):
+                new = cell(y, states[i] if isinstance(cell, nn.LSTMCell) else states[i][0])
+                states[i] = new if isinstance(new, tuple) else (new, new)
+                y = states[i][0]
+        return self.classes(y)
