@@ -99,6 +99,8 @@ def test_every_key_of_a_spec_exists(name):
 
     tables = {"inputs": InputSpec, "outputs": OutputSpec, "models": ModelTable}
     for number, body in enumerate(blocks(ROOT / name, "toml")):
+        if "model" in tomllib.loads(body):  # a configuration of `edgevid run`
+            continue
         said = tomllib.loads(body) | {"labels": ["a", "b"]}
         if isinstance(said.get("states"), str):  # a file that the example does not come with
             del said["states"]
@@ -109,6 +111,18 @@ def test_every_key_of_a_spec_exists(name):
         for table, model in tables.items():
             for keys in said.get(table, []):
                 assert set(keys) <= set(model.model_fields), f"{name}, example {number}"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if blocks(ROOT / n, "toml")])
+def test_every_key_of_a_configuration_exists(name, tmp_path):
+    from edgevid.cli._config import read_config
+    from edgevid.cli.run import command
+
+    for body in blocks(ROOT / name, "toml"):
+        if "model" in (said := tomllib.loads(body)):
+            path = tmp_path / "site.toml"
+            path.write_text(body)
+            assert len(read_config(path, command).values) == len(said) - ("sources" in said)
 
 
 def options_of(command: str) -> set[str]:
