@@ -210,8 +210,9 @@ class Bench:
                 self._effort.windows,
             )
             # A step knows what a window knows once it has seen as many frames.
-            first = subject.clip.num_frames - 1 if subject.stateful else 0
-            expected = expected[:1] if subject.stateful else expected
+            stepped = bundle.manifest.stepped is not None
+            first = subject.clip.num_frames - 1 if stepped else 0
+            expected = expected[:1] if stepped else expected
             with edgevid.stream(bundle, video) as stream:
                 given = [p.scores for p in islice(stream, first, first + len(expected))]
             if len(given) != len(expected):
@@ -224,7 +225,7 @@ class Bench:
 
     def _time(self, subject: Subject, bundle: Bundle, row: Row) -> None:
         """Rates of the FP32 bundle, and of one that computes every window whole."""
-        if bundle.manifest.features is None:
+        if bundle.manifest.features is None and bundle.manifest.stepped is None:
             row.plain_rate = self._rate(bundle)
             return
         whole = self._path(subject, "whole")
