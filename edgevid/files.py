@@ -58,6 +58,18 @@ def write_all(files: Mapping[Path, bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_target(path: Path) -> None:
+    """Find out before long work that a file cannot be written after it; makes its folder.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    try:
+        _temporary_beside(path, b"").unlink(missing_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot write {path}: {exc.strerror or exc}") from None
+
+
 def _temporary_beside(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():

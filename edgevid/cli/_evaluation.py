@@ -13,6 +13,7 @@ from edgevid.validation.wording import percent, segment_figures
 
 _CLASSES_SHOWN = 20
 _CONFUSIONS_SHOWN = 8
+_MATRIX_CLASSES = 8
 
 
 def render_evaluation(found: Evaluation, console: Console) -> None:
@@ -37,8 +38,9 @@ def _print_clips(clips: ClipResults, console: Console) -> None:
     console.print(table)
     console.print()
     console.print(_class_table(clips))
-    for line in _confusions(clips):
-        console.print(line)
+    if clips.confusion is not None:
+        console.print()
+        _print_confusion(clips, clips.confusion, console)
 
 
 def _clip_figures(clips: ClipResults) -> Iterator[tuple[str, ...]]:
@@ -76,21 +78,29 @@ def _worst_first(c: ClassResult) -> tuple[float, str]:
     return (c.f1 or 0.0, c.label)
 
 
-def _confusions(clips: ClipResults) -> Iterator[str]:
-    if clips.confusion is None:
+def _print_confusion(
+    clips: ClipResults, counts: tuple[tuple[int, ...], ...], console: Console
+) -> None:
+    """The matrix, of few classes; of many, the confusions that are most frequent."""
+    seen = [i for i, c in enumerate(clips.classes) if c.support or c.predicted]
+    if len(seen) <= _MATRIX_CLASSES:
+        table = _table("true \\ taken for", *(escape(clips.classes[j].label) for j in seen))
+        for i in seen:
+            cells = (str(counts[i][j]) if counts[i][j] else "." for j in seen)
+            table.add_row(escape(clips.classes[i].label), *cells)
+        console.print(table)
         return
     wrong = sorted(
-        (
-            (-count, clips.classes[i].label, clips.classes[j].label)
-            for i, row in enumerate(clips.confusion)
-            for j, count in enumerate(row)
-            if i != j and count
-        )
+        (-counts[i][j], clips.classes[i].label, clips.classes[j].label)
+        for i in seen
+        for j in seen
+        if i != j and counts[i][j]
     )
     for count, true, taken in wrong[:_CONFUSIONS_SHOWN]:
-        yield f"  {escape(true)} taken for {escape(taken)}: {-count}"
+        console.print(f"{escape(true)} taken for {escape(taken)}: {-count}")
     if len(wrong) > _CONFUSIONS_SHOWN:
-        yield f"  and {len(wrong) - _CONFUSIONS_SHOWN} other confusions (all: --json, --html)"
+        rest = len(wrong) - _CONFUSIONS_SHOWN
+        console.print(f"and {rest} other confusions (all: --json, --html)")
 
 
 def _print_segments(segments: SegmentResults, smooth: str, console: Console) -> None:

@@ -9,7 +9,7 @@ import click
 
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import console, json_option, write_json
-from edgevid.files import write_atomic
+from edgevid.files import check_target, write_atomic
 
 EXIT_INCOMPLETE = 3
 """Some of the manifest's videos could not be evaluated; the figures are of the others."""
@@ -92,6 +92,10 @@ def command(bundle: str, json_target: str | None, html: Path | None, **options: 
     from edgevid.pipeline import SamplingOptions
     from edgevid.validation import Views, evaluate
 
+    json_file = None if json_target in (None, "-") else Path(str(json_target))
+    for target in (html, json_file):
+        if target is not None:
+            check_target(target)
     with progress_bar("Evaluating") as progress:
         found = evaluate(
             bundle,

@@ -41,11 +41,16 @@ def test_the_table_says_how_good_it_is(bundle, manifest, capsys):
     assert main(["eval", bundle, "--manifest", path]) == 0
     out = capsys.readouterr().out
     assert "demo.edgevid on test.csv" in out
-    words = {line.split("  ")[0]: line.split() for line in out.splitlines()}
-    assert words["top-1"][1:3] == ["50.0", "%"]
-    assert words["up"] == ["up", "1", "100.0", "%", "100.0", "%", "100.0", "%"]
-    assert words["down"] == ["down", "1", "–", "0.0", "%", "0.0", "%"]
-    assert "  down taken for grow: 1" in out.splitlines()
+    lines = [line.split() for line in out.splitlines()]
+    assert ["top-1", "50.0", "%", "95", "%", "interval", "9.5", "%", "to", "90.5", "%"] in lines
+    assert ["up", "1", "100.0", "%", "100.0", "%", "100.0", "%"] in lines
+    assert ["down", "1", "–", "0.0", "%", "0.0", "%"] in lines
+    assert lines[-4:] == [
+        ["true", "\\", "taken", "for", "up", "down", "grow"],
+        ["up", "1", ".", "."],
+        ["down", ".", ".", "1"],
+        ["grow", ".", ".", "."],
+    ]
 
 
 def test_json_and_page_hold_the_same(bundle, manifest, tmp_path, capsys):
@@ -145,6 +150,16 @@ def test_a_mistake_is_one_line_and_writes_nothing(name, bundle, manifest, tmp_pa
     assert words in lines[0]
     assert not printed.out
     assert not written.exists()
+
+
+def test_what_cannot_be_written_is_found_out_before_the_work(bundle, manifest, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    path = manifest(f"{UP},up,,")
+    for option in ("--json", "--html"):
+        for target in (tmp_path, tmp_path / "file/r"):
+            assert main(["eval", bundle, "--manifest", path, option, str(target)]) == 2
+            assert capsys.readouterr().err.startswith("edgevid: error: cannot write ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "test.csv"]
 
 
 def test_progress_in_a_log_is_a_line_every_ten_seconds(capsys):
