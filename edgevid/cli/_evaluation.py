@@ -13,7 +13,7 @@ from edgevid.validation.wording import percent, segment_figures
 
 _CLASSES_SHOWN = 20
 _CONFUSIONS_SHOWN = 8
-_MATRIX_CLASSES = 8
+_CORNER = "true \\ taken for"
 
 
 def render_evaluation(found: Evaluation, console: Console) -> None:
@@ -39,7 +39,6 @@ def _print_clips(clips: ClipResults, console: Console) -> None:
     console.print()
     console.print(_class_table(clips))
     if clips.confusion is not None:
-        console.print()
         _print_confusion(clips, clips.confusion, console)
 
 
@@ -81,13 +80,16 @@ def _worst_first(c: ClassResult) -> tuple[float, str]:
 def _print_confusion(
     clips: ClipResults, counts: tuple[tuple[int, ...], ...], console: Console
 ) -> None:
-    """The matrix, of few classes; of many, the confusions that are most frequent."""
+    """The matrix where it fits the width; else the confusions that are most frequent."""
     seen = [i for i, c in enumerate(clips.classes) if c.support or c.predicted]
-    if len(seen) <= _MATRIX_CLASSES:
-        table = _table("true \\ taken for", *(escape(clips.classes[j].label) for j in seen))
+    names = [clips.classes[i].label for i in seen]
+    widest = max(len(_CORNER), *(len(name) for name in names))
+    if widest + sum(len(name) + 2 for name in names) < console.width:
+        table = _table(_CORNER, *(escape(clips.classes[j].label) for j in seen))
         for i in seen:
             cells = (str(counts[i][j]) if counts[i][j] else "." for j in seen)
             table.add_row(escape(clips.classes[i].label), *cells)
+        console.print()
         console.print(table)
         return
     wrong = sorted(
@@ -96,6 +98,8 @@ def _print_confusion(
         for j in seen
         if i != j and counts[i][j]
     )
+    if wrong:
+        console.print()
     for count, true, taken in wrong[:_CONFUSIONS_SHOWN]:
         console.print(f"{escape(true)} taken for {escape(taken)}: {-count}")
     if len(wrong) > _CONFUSIONS_SHOWN:
