@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 
 from edgevid.errors import EngineError
+from edgevid.inputs import FLOW_METHODS
 from edgevid.preprocess.flow import Flow, encode, open_flow
-from edgevid.spec import FLOW_METHODS, parse
 from edgevid.spec import InputSpec as Input
+from edgevid.spec import parse
 from edgevid.tracks import FLOW_BOUND
 from edgevid.types import UInt8Array
 

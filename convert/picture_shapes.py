@@ -12,7 +12,7 @@ from edgevid.convert.journal import Journal
 from edgevid.convert.load import Model
 from edgevid.convert.spec_file import UserSpec
 from edgevid.errors import ModelError, SpecError
-from edgevid.spec import Layout
+from edgevid.inputs import Layout
 from edgevid.types import TensorInfo
 
 _LAYOUTS: dict[int, tuple[Layout, ...]] = {

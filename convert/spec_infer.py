@@ -16,8 +16,9 @@ from edgevid.convert.load import Model
 from edgevid.convert.picture_shapes import depth_of, layout_of, modality_of, show
 from edgevid.convert.spec_file import UserSpec
 from edgevid.errors import SpecError
+from edgevid.inputs import layout_axes
 from edgevid.presets import preset
-from edgevid.spec import ClipSpec, InputSpec, Strict, check_time_axes, layout_axes, parse
+from edgevid.spec import ClipSpec, InputSpec, Strict, check_time_axes, parse
 from edgevid.tracks import FLOW_BOUND
 from edgevid.types import TensorInfo
 

@@ -15,7 +15,7 @@ from edgevid.cli._decisions import events_option, export_option, export_sinks
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
 from edgevid.errors import EdgevidError, SourceError, SpecError
-from edgevid.spec import FLOW_METHODS
+from edgevid.inputs import FLOW_METHODS
 
 if TYPE_CHECKING:
     from rich.console import Console

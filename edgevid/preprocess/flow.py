@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from edgevid.errors import EngineError
-from edgevid.spec import FlowMethod
+from edgevid.inputs import FlowMethod
 from edgevid.tracks import FLOW_BOUND, NO_MOTION
 from edgevid.types import Float32Array, UInt8Array
 

@@ -24,7 +24,7 @@ from pydantic import Field, PlainValidator, ValidationError
 from edgevid.errors import SourceError
 from edgevid.protocols import WantFrame, every_frame
 from edgevid.sources.moving_shapes import MOTIONS, Scene
-from edgevid.spec import Strict, first_problem
+from edgevid.strict import Strict, first_problem
 from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats
 
 SCHEME = "synthetic:"
