@@ -6,7 +6,7 @@ float64, so that a mistake in the graph's own preprocessing shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -78,10 +78,8 @@ def original_scores(
         try:
             outputs = model.session.run({**feeds, **carried.feeds})
         except RuntimeError as exc:
-            raise ModelError(
-                f"{model.path} fails on frames of the size it asks for: {exc}",
-                "Check size, layout and num_frames in the --spec file",
-            ) from None
+            raise _failed(model, states, exc) from None
+        _check_shapes(model, states, outputs)
         raw = outputs[output]
         if not carried.take(outputs):
             raise ModelError(
@@ -95,6 +93,33 @@ def original_scores(
             )
         rows.append(as_scores(raw, output))
     return np.concatenate(rows)
+
+
+def _failed(model: Model, states: Sequence[StateSpec], exc: Exception) -> ModelError:
+    """What to say of a model that fails: an open axis of a state may be more than the batch."""
+    taken = {t.name: t.shape for t in model.inputs}
+    loose = next((s for s in states if None in taken.get(s.input, ())), None)
+    if loose is not None:
+        return ModelError(
+            f"{model.path} fails with one stream's states: {exc}",
+            f"State {loose.input!r} has an open axis and was fed as {list(loose.shape)}; if that "
+            "is not one stream's, export it with its size",
+        )
+    return ModelError(
+        f"{model.path} fails on frames of the size it asks for: {exc}",
+        "Check size, layout and num_frames in the --spec file",
+    )
+
+
+def _check_shapes(model: Model, states: Sequence[StateSpec], outputs: Mapping[str, Array]) -> None:
+    """Raise ModelError where a state comes back in another shape."""
+    for state in states:
+        if outputs[state.output].shape != state.shape:
+            raise ModelError(
+                f"{model.path} takes state {state.input!r} as {list(state.shape)} and gives "
+                f"{state.output!r} back as {list(outputs[state.output].shape)}",
+                "Export the model with states that keep their shape",
+            )
 
 
 def _steps(

@@ -14,7 +14,7 @@ from test_states import SPEC, lstm, summing
 from edgevid.convert import convert
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 from edgevid.engines.tensorrt_build import build_plan
-from edgevid.errors import BuildError
+from edgevid.errors import BuildError, ModelError
 from edgevid.manifest import Bundle
 from edgevid.states import States, gather, scatter
 
@@ -126,3 +126,42 @@ def test_a_plan_takes_several_streams(tmp_path: Path) -> None:
     )
     with pytest.raises(BuildError, match=r"\[1, \?, 4\]: only the first axis"):
         build_plan(only_height, "tensorrt-rtx", "8.6", precision="fp32")
+
+
+def grown(path: Path) -> Path:
+    """A state `(N, length, 3)` that each frame is put behind, as an attention's cache is."""
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["colours"], axes=[2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["colours", "second"], ["newest"]),
+        helper.make_node("Concat", ["past_in", "newest"], ["past_out"], axis=1),
+        helper.make_node("ReduceMean", ["past_out"], ["logits"], axes=[1], keepdims=0),
+    ]
+    weights = {"second": np.array([1], np.int64)}
+    inputs = [("picture", [1, 3, 8, 8]), ("past_in", [1, "length", 3])]
+    outputs = [("logits", [1, 3]), ("past_out", [1, "longer", 3])]
+    return save(path, nodes, inputs, outputs, weights)
+
+
+def test_a_state_that_grows_is_one_line(tmp_path: Path) -> None:
+    path = grown(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"'past_in' as \[1, 1, 3\] .* back as \[1, 2, 3\]"):
+        convert(path, tmp_path / "b.edgevid", spec=SPEC, target="onnx")
+    assert not (tmp_path / "b.edgevid").exists()
+
+
+def test_an_open_axis_that_is_not_the_batch_is_one_line(tmp_path: Path) -> None:
+    """Two rows for each stream, which nothing in the shape says."""
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["colours"], axes=[2, 3], keepdims=0),
+        helper.make_node("Reshape", ["rows_in", "two"], ["pair"]),
+        helper.make_node("Add", ["pair", "colours"], ["sums"]),
+        helper.make_node("Shape", ["rows_in"], ["rows"]),
+        helper.make_node("Reshape", ["sums", "rows"], ["rows_out"]),
+        helper.make_node("ReduceMean", ["sums"], ["logits"], axes=[0], keepdims=1),
+    ]
+    weights = {"two": np.array([2, 3], np.int64)}
+    inputs = [("picture", [1, 3, 8, 8]), ("rows_in", ["rows", 3])]
+    outputs = [("logits", [1, 3]), ("rows_out", ["rows", 3])]
+    path = save(tmp_path / "m.onnx", nodes, inputs, outputs, weights)
+    with pytest.raises(ModelError, match=r"fails with one stream's states.*fed as \[1, 3\]"):
+        convert(path, tmp_path / "b.edgevid", spec=SPEC, target="onnx")
