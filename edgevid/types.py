@@ -145,8 +145,8 @@ class Clip:
         source_id: Name of the source.
         index: Window number within the source, from 0.
         pts_s: `(T,)` float64, the frames' presentation times.
-        frames: `(T,)` int64, their indices in the source; a frame that stands for two samples
-            is there twice.
+        frames: `(T,)` int64, numbers of its frames, which tell them apart as long as the stream
+            lasts; a frame that stands for two samples is there twice.
         arrays: Input name to uint8, `(K, H, W, channels)`, or `(H, W, channels)` of one frame.
             Views into the ring: valid until the next frame is pushed.
         gap: True where a frame of the window lies farther from its instant than the

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgevid.types import Array
 
 Frames = npt.NDArray[np.int64]
-"""`(K,)` the frames that a window is made of, by their indices in the source."""
+"""`(K,)` the frames that a window is made of, by their numbers in `Clip.frames`."""
 
 
 class FeatureStore:

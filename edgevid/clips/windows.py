@@ -35,6 +35,7 @@ class WindowBuilder:
         self._hop = hop
         self._source_id = source_id
         self._samples: deque[SampledFrame] = deque(maxlen=clip.num_frames)
+        self._numbers: deque[int] = deque([-1], maxlen=clip.num_frames)
         self._new: list[SampledFrame] = []
         self._until_due = clip.num_frames
         self._emitted = 0
@@ -56,6 +57,8 @@ class WindowBuilder:
             ring.push(sample.arrays[name])
         # The pixels live in the ring: only the facts are kept here.
         facts = replace(sample, arrays={})
+        repeats = bool(self._samples) and self._samples[-1].time == facts.time
+        self._numbers.append(self._numbers[-1] + (not repeats))
         self._samples.append(facts)
         self._new.append(facts)
         self._until_due -= 1
@@ -72,6 +75,7 @@ class WindowBuilder:
         last = self._tracks.repeated({n: r.last().copy() for n, r in self._rings.items()})
         for _ in range(missing):
             self._samples.append(self._samples[-1])
+            self._numbers.append(self._numbers[-1])
             for name, ring in self._rings.items():
                 ring.push(last[name])
         return self._window(padded=missing)
@@ -88,7 +92,7 @@ class WindowBuilder:
             source_id=self._source_id,
             index=self._emitted,
             pts_s=np.array([s.time.pts_s for s in self._samples]),
-            frames=np.array([s.time.index for s in self._samples], np.int64),
+            frames=np.array(self._numbers, np.int64),
             arrays=self._tracks.cut({n: ring.window() for n, ring in self._rings.items()}),
             gap=any(s.gap for s in self._samples),
             padded=padded,

@@ -110,3 +110,21 @@ def test_costs_of_skipped_samples_are_counted_once():
     emitted = [(c.capture_ms, c.preprocess_ms) for c in costs if c is not None]
     assert emitted == [(1.0, 0.5), (2.0, 1.0), (2.0, 1.0)]
     assert costs[2].arrays["clip"].shape == (2, 3, 3)
+
+
+def test_frames_are_told_apart_even_where_a_source_counts_anew():
+    build = builder(3, 1)
+    shown = []
+    for number, second in [(7, 0.7), (8, 0.8), (8, 0.8), (0, 0.9), (1, 1.0), (2, 1.1)]:
+        time = FrameTime(number, second, second + 0.1)
+        clip = build.push(SampledFrame({"clip": np.zeros((2, 3, 3), np.uint8)}, time, second))
+        shown.append(None if clip is None else clip.frames.tolist())
+    assert shown == [None, None, [0, 1, 1], [1, 1, 2], [1, 2, 3], [2, 3, 4]]
+
+
+def test_frames_that_pad_a_window_are_the_last_one_again():
+    build = builder(4, 1)
+    for i in range(2):
+        build.push(sample(i))
+    build.push(sample(9, restart=True))
+    assert build.finish().frames.tolist() == [2, 2, 2, 2]
