@@ -97,13 +97,12 @@ def original_scores(
 
 def _failed(model: Model, states: Sequence[StateSpec], exc: Exception) -> ModelError:
     """What to say of a model that fails: an open axis of a state may be more than the batch."""
-    taken = {t.name: t.shape for t in model.inputs}
-    loose = next((s for s in states if None in taken.get(s.input, ())), None)
+    loose = next((s for s in states if s.batch_axis is not None), None)
     if loose is not None:
         return ModelError(
             f"{model.path} fails with one stream's states: {exc}",
-            f"State {loose.input!r} has an open axis and was fed as {list(loose.shape)}; if that "
-            "is not one stream's, export it with its size",
+            f"State {loose.input!r} was fed as {list(loose.shape)}; if one stream's is larger, "
+            "export it with its size",
         )
     return ModelError(
         f"{model.path} fails on frames of the size it asks for: {exc}",
