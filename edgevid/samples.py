@@ -81,7 +81,7 @@ class SampleMaker:
             self._greys = self._unpaired = None
         done: list[SampledFrame] = []
         if self._unpaired is not None and pick.second:
-            done = self._paired(self._unpaired, frame, greys, started)
+            done = self._paired(self._unpaired, frame, pick.late, greys, started)
             self._unpaired = None
             started = time.perf_counter()
         if not pick.ticks_s:
@@ -120,7 +120,7 @@ class SampleMaker:
         return arrays
 
     def _paired(
-        self, first: _Unpaired, frame: Frame, greys: Pictures, started: float
+        self, first: _Unpaired, frame: Frame, late: bool, greys: Pictures, started: float
     ) -> list[SampledFrame]:
         """The sample that waited, with its flow to `frame`."""
         fields = {
@@ -136,7 +136,8 @@ class SampleMaker:
             time=replace(first.sample.time, received_ns=frame.time.received_ns),
             preprocess_ms=first.sample.preprocess_ms + took_ms,
         )
-        return self._repeated(sample, first.pick)
+        repeated = self._repeated(sample, first.pick)
+        return [replace(one, gap=True) for one in repeated] if late else repeated
 
     def _field(
         self, name: str, spec: InputSpec, first: Pictures | None, second: Pictures

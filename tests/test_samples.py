@@ -109,7 +109,14 @@ def test_nothing_flows_across_a_cut():
     assert maker.push(frame(0), Pick((0.0,), (False,))) == []
     assert maker.push(frame(9), Pick((5.0,), (False,), restart=True)) == []
     [sample] = maker.push(frame(10), Pick(second=True))
-    assert (sample.time.index, sample.restart) == (9, True)
+    assert (sample.time.index, sample.restart, sample.gap) == (9, True, False)
+
+
+def test_flow_to_a_frame_that_comes_late_marks_its_sample():
+    maker = SampleMaker([made(modality="flow", flow_interval=1)])
+    maker.push(frame(0), Pick((0.0,), (False,)))
+    [sample] = maker.push(frame(8), Pick(second=True, late=True))
+    assert sample.gap
 
 
 @pytest.mark.parametrize(("count", "refused"), [(1, True), (0, True), (2, False), (None, False)])

@@ -56,12 +56,14 @@ class Pick:
         gaps: For each of them, True where the frame is too far away.
         restart: The frame does not continue what came before it.
         second: Optical flow goes to this frame from the one that was last sampled.
+        late: It does, and the frame is too far away.
     """
 
     ticks_s: tuple[float, ...] = ()
     gaps: tuple[bool, ...] = ()
     restart: bool = False
     second: bool = False
+    late: bool = False
 
     @property
     def taken(self) -> bool:
@@ -172,24 +174,34 @@ class PairSampler:
         sampler: Picks the samples.
         frames: At least 1.
         fps: Of `frames`.
+        source_period_s: Nominal seconds between frames; 0.0 where unknown. A second frame that
+            comes later than it should by more than that, and than `frames` / `fps`, is late.
     """
 
-    def __init__(self, sampler: Sampler, frames: int, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        frames: int,
+        fps: float | None = None,
+        source_period_s: float = 0.0,
+    ) -> None:
         self._sampler = sampler
         self._frames = frames
         self._fps = fps
+        self._tolerance = max(frames / fps if fps else math.inf, source_period_s) + _TIE_S
         self._due: float | None = None
 
     def pick(self, time: FrameTime) -> Pick:
         pick = self._sampler.pick(time)
         second = self._due is not None and not pick.restart
         second = second and (bool(pick.ticks_s) or self._is_due(time))
+        late = second and self._due is not None and time.pts_s - self._due > self._tolerance
         if second or pick.restart:
             self._due = None
         if pick.ticks_s:
             by_time = self._fps and pick.ticks_s[-1] + self._frames / self._fps
             self._due = by_time or time.index + self._frames
-        return replace(pick, second=second)
+        return replace(pick, second=second, late=late)
 
     def _is_due(self, time: FrameTime) -> bool:
         """True where no later frame is nearer."""

@@ -103,7 +103,8 @@ def plan_sampling(
     plan = _plan_sliding(clip, info)
     if flow_interval is None:
         return plan
-    return replace(plan, sampler=PairSampler(plan.sampler, flow_interval, clip.fps))
+    frame_s = 1.0 / info.fps if info.fps > 0 else 0.0
+    return replace(plan, sampler=PairSampler(plan.sampler, flow_interval, clip.fps, frame_s))
 
 
 def _plan_sliding(clip: ClipSpec, info: SourceInfo) -> SamplingPlan:
