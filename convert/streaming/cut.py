@@ -65,6 +65,13 @@ def find_cut(model: ModelProto, analysis: Analysis, probe: Probe) -> Cut | None:
     return min(reversed([c for c in cuts if c.share >= enough]), key=lambda c: prod(c.shape))
 
 
+def share_alone(model: ModelProto, analysis: Analysis, probe: Probe) -> float:
+    """Of the multiplications, what is done on one frame alone, cut or not."""
+    work = {node.name: multiplications(node, probe) for node in model.graph.node}
+    alone = [n.name for n in model.graph.node if analysis.facts.keys() & set(n.output)]
+    return sum(work[name] for name in alone) / max(sum(work.values()), 1)
+
+
 def _is_float(tensors: Iterable[str], probe: Probe) -> bool:
     from onnx import TensorProto
 

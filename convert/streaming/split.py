@@ -14,7 +14,7 @@ from edgevid.convert.half import name_nodes
 from edgevid.convert.session import Session
 from edgevid.convert.streaming.axes import Analysis, analyse
 from edgevid.convert.streaming.build import backbone_of, head_of
-from edgevid.convert.streaming.cut import MIN_SHARE, Cut, find_cut
+from edgevid.convert.streaming.cut import MIN_SHARE, Cut, find_cut, share_alone
 from edgevid.convert.streaming.nodes import FEATURES
 from edgevid.convert.streaming.probe import probe
 from edgevid.types import Array
@@ -68,7 +68,7 @@ def split(model: ModelProto, windows: Sequence[Window]) -> Pair:
     analysis = analyse(named, figures)
     cut = find_cut(named, analysis, figures)
     if cut is None or cut.share < MIN_SHARE:
-        raise NotSplit(_why_not(analysis, cut))
+        raise NotSplit(_why_not(analysis, cut, share_alone(named, analysis, figures)))
     kind = helper.tensor_dtype_to_np_dtype(figures.types[cut.tensors[0]])
     return Pair(
         backbone=backbone_of(named, analysis, figures, cut),
@@ -79,8 +79,13 @@ def split(model: ModelProto, windows: Sequence[Window]) -> Pair:
     )
 
 
-def _why_not(analysis: Analysis, cut: Cut | None) -> str:
+def _why_not(analysis: Analysis, cut: Cut | None, alone: float) -> str:
     where = analysis.first_merge or "no node joins frames"
+    if alone >= MIN_SHARE:
+        return (
+            f"{alone:.0%} of its work sees each frame alone, but what comes of a frame is read in "
+            f"several places: {where} is the first"
+        )
     if cut is None or cut.share == 0:
         return f"no layer sees each frame alone: {where}"
     return f"only {cut.share:.0%} of its work is done before frames meet: {where}"

@@ -35,7 +35,7 @@ class FileState:
     """One file of the bundle.
 
     Attributes:
-        path, kind, sha256: As in the manifest.
+        path, kind, sha256, stage: As in the manifest.
         size_bytes: None where the file is missing.
         state: `ok`, `changed` or `missing`.
         usable: Plans: this machine could run it; None for other files.
@@ -49,6 +49,7 @@ class FileState:
     state: str
     usable: bool | None = None
     note: str = ""
+    stage: str | None = None
 
 
 def _print_schema(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -107,7 +108,16 @@ def examine(bundle: Bundle, machine: Machine) -> tuple[list[FileState], Integrit
             usable, note = plan_use(artifact, bundle.manifest, machine)
             usable = usable and state == "ok"
         states.append(
-            FileState(artifact.path, artifact.kind, artifact.sha256, size, state, usable, note)
+            FileState(
+                artifact.path,
+                artifact.kind,
+                artifact.sha256,
+                size,
+                state,
+                usable,
+                note,
+                artifact.stage,
+            )
         )
     return states, first
 
@@ -268,7 +278,9 @@ def _file_table(files: list[FileState]) -> Table:
         name = Text(file.path, overflow="fold")
         if file.note:
             name.append(f"\n{'usable here' if file.usable else 'not here'}: {file.note}", "dim")
-        table.add_row(state, Text(size), Text(file.kind), name)
+        table.add_row(
+            state, Text(size), Text(", ".join(filter(None, (file.kind, file.stage)))), name
+        )
     return table
 
 

@@ -191,6 +191,20 @@ class Shift(Clip):
         return super().forward(torch.cat([back, ahead, y[:, :, 2:]], 2))
 
 
+class TwoLevels(Clip):
+    """Its head also reads the frames' first features."""
+
+    def __init__(self) -> None:
+        super().__init__(Recurrent(nn.LSTM))
+        self.early = nn.Linear(8, CLASSES)
+
+    def forward(self, x: Any) -> Any:
+        n, t = x.shape[:2]
+        early = self.frame.body[:3](x.reshape(n * t, 3, SIZE, SIZE))
+        late = self.head(self.frame.body[3:](early).reshape(n, t, 12))
+        return late + self.early(early.mean((2, 3)).reshape(n, t, 8).mean(1))
+
+
 class MaxInside(nn.Module):
     """Takes the maximum over time in the middle of the net."""
 

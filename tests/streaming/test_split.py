@@ -15,6 +15,7 @@ from clip_nets import (
     Shift,
     TimeFirst,
     Training,
+    TwoLevels,
     Unbound,
     Unrolled,
     Volume,
@@ -76,6 +77,7 @@ REFUSED = {
     "3D CNN": (Full3d, "NCTHW", "Conv .* spans 3 frames"),
     "temporal shift": (Shift, "NTCHW", "work is done before frames meet"),
     "temporal max inside": (MaxInside, "NTCHW", "ReduceMax .* is taken over the frames"),
+    "features of two levels": (TwoLevels, "NTCHW", "9.% of its work .* read in several places"),
     "training mode": (Training, "NTCHW", "normalises over the batch"),
 }
 

@@ -124,8 +124,11 @@ def test_inspect_shows_the_features(split, capsys):
     assert main(["inspect", str(split.bundle)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "a backbone once a frame, 12 float32 features; a head once a window" in out
-    assert "backbone.onnx" in out
-    assert "head.onnx" in out
+    assert "model, backbone backbone.onnx" in out
+    assert "model, head head.onnx" in out
+    assert main(["inspect", str(split.bundle), "--json", "-"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [f["stage"] for f in files if f["kind"] == "model"] == ["backbone", "head"]
 
 
 def test_a_changed_head_is_refused(split, tmp_path):
