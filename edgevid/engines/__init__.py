@@ -12,7 +12,8 @@ from edgevid.errors import EdgevidError, EngineError
 from edgevid.manifest import Bundle
 from edgevid.protocols import Engine
 
-ENGINES = ("auto", "onnxruntime", *FLAVOURS)
+ONNXRUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt")
+ENGINES = ("auto", *ONNXRUNTIMES, *FLAVOURS)
 
 _log = logging.getLogger(__name__).info
 
@@ -56,11 +57,8 @@ def open_engine(
         if engine == flavour:
             opened = _open_tensorrt(bundle, flavour, max_batch, notify)
     if opened is None:
-        from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
-
-        opened = open_stages(
-            bundle, lambda stage: OnnxRuntimeEngine(bundle.file("model", stage), threads)
-        )
+        name = "onnxruntime" if engine == "auto" else engine
+        opened = _open_onnxruntime(bundle, name, threads)
     notify(f"Engine: {opened.name}")
     return opened
 
@@ -87,6 +85,14 @@ def _open_gpu(bundle: Bundle, max_batch: int, notify: Callable[[str], None]) -> 
         except EdgevidError as exc:
             notify(f"{flavour} is not used: {exc.message}")
     return None
+
+
+def _open_onnxruntime(bundle: Bundle, engine: str, threads: int | None) -> Engine:
+    from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+    return open_stages(
+        bundle, lambda stage: OnnxRuntimeEngine(bundle.file("model", stage), threads, engine)
+    )
 
 
 def _open_tensorrt(

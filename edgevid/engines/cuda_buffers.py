@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,34 @@ class Event(_Owned):
         return self._cuda.elapsed_ms(start.handle, self.handle)
 
 
+class Graph(_Owned):
+    """Work of one stream, captured once and launched again as a whole.
+
+    Args:
+        cuda: The GPU.
+        stream: Where to capture; it must be idle.
+        work: Queues the work in `stream`; nothing of it runs before `launch`.
+
+    Raises:
+        EngineError: Something in `work` cannot be captured; the stream can be used again.
+    """
+
+    def __init__(self, cuda: Cuda, stream: Stream, work: Callable[[], None]) -> None:
+        cuda.begin_capture(stream.handle)
+        try:
+            work()
+        except EngineError:
+            with suppress(EngineError):  # a broken capture ends with an error of its own
+                cuda.destroy_graph(cuda.end_capture(stream.handle))
+            raise
+        super().__init__(cuda.end_capture(stream.handle), cuda.destroy_graph)
+        self._cuda = cuda
+
+    def launch(self, stream: Stream) -> None:
+        """Queue the captured work."""
+        self._cuda.launch_graph(self.handle, stream.handle)
+
+
 class DeviceBuffer(_Owned):
     """`nbytes` of GPU memory; `handle` is its address."""
 
@@ -87,12 +116,26 @@ class IoBuffer:
             raise
         self.device_ptr = self._device.handle
 
-    def upload(self, array: Array, stream: Stream) -> None:
-        """Put a C-contiguous array on the GPU: copied here at once, there in stream order."""
-        used = self._host.bytes[: array.nbytes]
-        used[:] = array.reshape(-1).view(np.uint8)
+    def view(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """The host side itself, page-locked; dangling once closed."""
+        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+        values: Array = self._host.bytes[:nbytes].view(dtype).reshape(shape)
+        return values
+
+    def write(self, array: Array) -> None:
+        """Put a C-contiguous array on the host side; nothing where it is the host side."""
+        if array.ctypes.data != self._host.bytes.ctypes.data:
+            self._host.bytes[: array.nbytes] = array.reshape(-1).view(np.uint8)
+
+    def send(self, nbytes: int, stream: Stream) -> None:
+        """Copy the first `nbytes` to the GPU, in stream order."""
         if self._device is not None:
-            self._cuda.copy_to_device(self.device_ptr, used, stream.handle)
+            self._cuda.copy_to_device(self.device_ptr, self._host.bytes[:nbytes], stream.handle)
+
+    def upload(self, array: Array, stream: Stream) -> None:
+        """`write`, then `send`."""
+        self.write(array)
+        self.send(array.nbytes, stream)
 
     def download(self, nbytes: int, stream: Stream) -> None:
         """Fetch the first `nbytes`, in stream order; after a synchronize `read` gives them."""
@@ -101,8 +144,7 @@ class IoBuffer:
 
     def read(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """What the host side holds, as a new array."""
-        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-        values: Array = self._host.bytes[:nbytes].copy().view(dtype).reshape(shape)
+        values: Array = self.view(shape, dtype).copy()
         return values
 
     def close(self) -> None:

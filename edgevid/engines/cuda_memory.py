@@ -49,6 +49,8 @@ class Cuda(Protocol):
     compute_capability: str
     integrated: bool
     """The GPU shares the host's memory (Jetson): page-locked memory is mapped, not copied."""
+    graphs: bool
+    """Work can be captured into CUDA graphs; `pycuda` cannot."""
 
     def alloc(self, nbytes: int) -> int: ...
     def free(self, ptr: int) -> None: ...
@@ -66,6 +68,13 @@ class Cuda(Protocol):
         ...
 
     def destroy_event(self, event: int) -> None: ...
+    def begin_capture(self, stream: int) -> None: ...
+    def end_capture(self, stream: int) -> int:
+        """The graph of what was queued in `stream` since `begin_capture`, ready to launch."""
+        ...
+
+    def launch_graph(self, graph: int, stream: int) -> None: ...
+    def destroy_graph(self, graph: int) -> None: ...
 
 
 def open_cuda(layer: Layer = "auto") -> Cuda:
@@ -117,6 +126,7 @@ class CudaPython:
     """`cuda.bindings.runtime`, whose calls return (error, values...)."""
 
     layer = "cuda-python"
+    graphs = True
 
     def __init__(self, runtime: Any) -> None:
         self._rt = runtime
@@ -186,11 +196,29 @@ class CudaPython:
     def destroy_event(self, event: int) -> None:
         self._call("cudaEventDestroy", event)
 
+    def begin_capture(self, stream: int) -> None:
+        mode = self._rt.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._call("cudaStreamBeginCapture", stream, mode)
+
+    def end_capture(self, stream: int) -> int:
+        graph = self._call("cudaStreamEndCapture", stream)
+        try:
+            return int(self._call("cudaGraphInstantiate", graph, 0))
+        finally:
+            self._call("cudaGraphDestroy", graph)
+
+    def launch_graph(self, graph: int, stream: int) -> None:
+        self._call("cudaGraphLaunch", graph, stream)
+
+    def destroy_graph(self, graph: int) -> None:
+        self._call("cudaGraphExecDestroy", graph)
+
 
 class PyCuda:
     """`pycuda.driver`, whose objects are kept here by number so that both layers look alike."""
 
     layer = "pycuda"
+    graphs = False
 
     def __init__(self, driver: Any) -> None:
         self._drv = driver
@@ -283,6 +311,18 @@ class PyCuda:
     def destroy_event(self, event: int) -> None:
         with self._current("Event"):
             del self._live[event]
+
+    def begin_capture(self, stream: int) -> None:  # noqa: ARG002 - the shape of Cuda
+        raise EngineError("pycuda has no CUDA graphs", "pip install 'edgevid[cuda]'")
+
+    def end_capture(self, stream: int) -> int:
+        raise NotImplementedError
+
+    def launch_graph(self, graph: int, stream: int) -> None:
+        raise NotImplementedError
+
+    def destroy_graph(self, graph: int) -> None:
+        raise NotImplementedError
 
 
 def _cuda_error(call: str, name: str, text: str) -> EngineError:

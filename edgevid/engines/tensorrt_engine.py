@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevid.engines.build_options import BuildOptions
-from edgevid.engines.cuda_buffers import IoBuffer, Stream
 from edgevid.engines.cuda_memory import Cuda, open_cuda
 from edgevid.engines.engine_layers import load_engine, new_profiler
-from edgevid.engines.feeds import check_feeds, show_shape
+from edgevid.engines.feeds import check_feeds
 from edgevid.engines.plan_store import bundle_keys, find_plans, keep_plan, model_sha256
 from edgevid.engines.plans import Flavour, PlanKey, short_hash
 from edgevid.engines.split_engine import stage_options
 from edgevid.engines.tensorrt_build import BuiltPlan, build_plan, capability_to_build
 from edgevid.engines.tensorrt_module import error_log, load_tensorrt
+from edgevid.engines.tensorrt_slot import Slot
 from edgevid.errors import EngineError
 from edgevid.manifest import Bundle, Stage
 from edgevid.types import Array, TensorInfo
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     import tensorrt
 
 _REPORT_EVERY_S = 5.0
+_SLOTS = 2
+"""Execution contexts: one computes while the other's pixels are copied."""
+
+_log = logging.getLogger(__name__)
 
 
 def open_tensorrt(
@@ -69,7 +74,7 @@ def open_tensorrt(
     for plan in find_plans(bundle, want):
         loaded = load_engine(trt, plan.data, plan.key)
         if loaded is not None:
-            return TensorRTEngine(trt, cuda, loaded, plan.key)
+            return TensorRTEngine(trt, cuda, loaded, plan.key, notify)
         refused = f"the kept plan {plan.key} does not load ({error_log(trt).take()})"
     notify(_why_build(bundle, want, refused, cuda))
     plan = _build(bundle.file("model", stage), want, options, trt, notify)
@@ -81,7 +86,7 @@ def open_tensorrt(
             "Check the GPU's memory and driver, or use --engine onnxruntime",
         )
     keep_plan(bundle, plan, notify)
-    return TensorRTEngine(trt, cuda, loaded, plan.key)
+    return TensorRTEngine(trt, cuda, loaded, plan.key, notify)
 
 
 def _why_build(bundle: Bundle, want: PlanKey, refused: str, cuda: Cuda) -> str:
@@ -120,19 +125,27 @@ def _reporter(notify: Callable[[str], None]) -> Callable[[str, int, int], None]:
 
 
 class TensorRTEngine:
-    """Runs a deserialised engine; memory is allocated once, for the largest batch.
+    """Runs a deserialised engine; memory is taken once a slot, for the largest batch.
 
     Args:
         trt: The module `tensorrt` or `tensorrt_rtx`.
         cuda: The GPU.
         engine: What `deserialize_cuda_engine` gave.
         key: What the plan was built for.
+        notify: Told, in sentences for people, what does not work as it should.
 
     Raises:
         EngineError: There is not enough memory, or a shape depends on data.
     """
 
-    def __init__(self, trt: Any, cuda: Cuda, engine: tensorrt.ICudaEngine, key: PlanKey) -> None:
+    def __init__(
+        self,
+        trt: Any,
+        cuda: Cuda,
+        engine: tensorrt.ICudaEngine,
+        key: PlanKey,
+        notify: Callable[[str], None] = _log.info,
+    ) -> None:
         self._trt = trt
         self._log = error_log(trt)
         self._name = f"{key.flavour} {key.version} ({key.precision}, {cuda.device_name})"
@@ -144,27 +157,15 @@ class TensorRTEngine:
         self._outputs = tuple(
             _info(trt, engine, name) for name in names if engine.get_tensor_mode(name) != takes
         )
-        largest = {info.name: _largest(engine, info) for info in self._inputs}
+        self._largest = {info.name: _largest(engine, info) for info in self._inputs}
         self._varies = {i.name: i.batch_axis for i in self._inputs if i.batch_axis is not None}
         self._max_batch = min(
-            (largest[name][axis] for name, axis in self._varies.items()), default=0
+            (self._largest[name][axis] for name, axis in self._varies.items()), default=0
         )
-        self._context: tensorrt.IExecutionContext = engine.create_execution_context()
-        if self._context is None:
-            raise EngineError(
-                f"TensorRT cannot make an execution context: {self._log.take()}",
-                "Free GPU memory, or take a smaller --max-batch",
-            )
         self._engine: tensorrt.ICudaEngine | None = engine
-        self._buffers: dict[str, IoBuffer] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._stream = Stream(cuda)
-        try:
-            self._set_shapes(largest)
-            self._allocate(cuda, largest)
-        except EngineError:
-            self.close()
-            raise
+        self._cuda, self._notify = cuda, notify
+        self.slots = [self._new_slot()]
+        self._running: deque[Slot] = deque()
 
     @property
     def name(self) -> str:
@@ -184,19 +185,24 @@ class TensorRTEngine:
         return self._max_batch
 
     def infer(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the graph; a batch beyond `max_batch` in several launches.
+        """Run the graph; a batch beyond `max_batch` in several launches that overlap.
 
         Raises:
-            EngineError: A feed does not fit, the engine is closed, or the GPU failed.
+            EngineError: A feed does not fit, the engine is closed, the GPU failed, or what was
+                submitted before is not collected yet.
         """
-        if self._engine is None:
-            raise EngineError("the engine is closed", "Open it again: open_engine(bundle)")
-        batch = check_feeds(self._inputs, feeds)
+        batch = self._check(feeds)
+        if self._running:
+            raise EngineError("submitted work is not collected yet", "Call collect() first")
         if not self._varies or batch <= self._max_batch:
-            return self._launch(feeds)
+            self._start(feeds)
+            return self.collect()
         pieces = []
         for start in range(0, batch, self._max_batch):
-            pieces.append(self._launch(self._cut(feeds, start)))
+            if len(self._running) == _SLOTS:
+                pieces.append(self.collect())
+            self._start(self._cut(feeds, start))
+        pieces += [self.collect() for _ in range(len(self._running))]
         return {
             o.name: np.concatenate([piece[o.name] for piece in pieces], axis=o.batch_axis or 0)
             for o in self._outputs
@@ -214,20 +220,99 @@ class TensorRTEngine:
         """
         collector = new_profiler(self._trt)
         self.infer(feeds)
-        self._context.profiler = collector
+        self.slots[0].profile(collector)
         for _ in range(calls):
             self.infer(feeds)
         return {name: total_ms / calls for name, total_ms in collector.totals_ms.items()}
+
+    def lend(self, batch: int) -> dict[str, Array]:
+        """Page-locked arrays for the next `infer` or `submit` to be fed with, uncopied.
+
+        They hold what was last written there, and belong to that call until it is collected.
+
+        Args:
+            batch: At most `max_batch`, where the graph's batch varies.
+
+        Raises:
+            EngineError: The batch is too large, or the engine is closed or busy.
+        """
+        if self._engine is None:
+            raise EngineError("the engine is closed", "Open it again: open_engine(bundle)")
+        if self._varies and not 1 <= batch <= self._max_batch:
+            raise EngineError(
+                f"cannot lend room for a batch of {batch}", f"Ask for 1 to {self._max_batch}"
+            )
+        shapes = {i.name: tuple(batch if d is None else d for d in i.shape) for i in self._inputs}
+        return self._free_slot().lend(shapes)
+
+    def submit(self, feeds: Mapping[str, Array]) -> None:
+        """Start the graph and do not wait; twice in a row, copies and computing overlap.
+
+        Raises:
+            EngineError: A feed does not fit or is beyond `max_batch`, the engine is closed, the
+                GPU failed, or two batches are running already.
+        """
+        batch = self._check(feeds)
+        if self._varies and batch > self._max_batch:
+            raise EngineError(
+                f"a batch of {batch} is more than one launch takes",
+                f"Submit {self._max_batch} at most, or call infer",
+            )
+        self._start(feeds)
+
+    def collect(self) -> dict[str, Array]:
+        """Wait for the oldest batch submitted; its outputs, as `infer` gives them.
+
+        Raises:
+            EngineError: Nothing was submitted, or the GPU failed.
+        """
+        if not self._running:
+            raise EngineError("nothing was submitted", "Call submit(feeds) first")
+        return self._running.popleft().collect()
 
     def close(self) -> None:
         """Give back the engine and its memory."""
         if self._engine is None:
             return
         self._engine = None
-        self._context = None
-        for buffer in self._buffers.values():
-            buffer.close()
-        self._stream.close()
+        for slot in self._running:
+            slot.wait()
+        self._running.clear()
+        for slot in self.slots:
+            slot.close()
+        self.slots.clear()
+
+    def _check(self, feeds: Mapping[str, Array]) -> int:
+        if self._engine is None:
+            raise EngineError("the engine is closed", "Open it again: open_engine(bundle)")
+        return check_feeds(self._inputs, feeds)
+
+    def _start(self, feeds: Mapping[str, Array]) -> None:
+        slot = self._free_slot()
+        slot.submit(feeds)
+        self._running.append(slot)
+
+    def _free_slot(self) -> Slot:
+        """A slot that runs nothing; the second is made when it is first needed."""
+        for slot in self.slots:
+            if slot not in self._running:
+                return slot
+        if len(self.slots) == _SLOTS:
+            raise EngineError(f"{_SLOTS} batches are running already", "Call collect() first")
+        self.slots.append(self._new_slot())
+        return self.slots[-1]
+
+    def _new_slot(self) -> Slot:
+        assert self._engine is not None
+        return Slot(
+            self._cuda,
+            self._engine,
+            self._inputs,
+            self._outputs,
+            self._largest,
+            self._log.take,
+            self._notify,
+        )
 
     def _cut(self, feeds: Mapping[str, Array], start: int) -> dict[str, Array]:
         """The part of a large batch that one launch takes, from `start` on."""
@@ -238,55 +323,6 @@ class TensorRTEngine:
             else array
             for name, array in feeds.items()
         }
-
-    def _launch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        self._set_shapes({name: array.shape for name, array in feeds.items()})
-        for info in self._inputs:
-            self._buffers[info.name].upload(feeds[info.name], self._stream)
-        if not self._context.execute_async_v3(self._stream.handle):
-            raise EngineError(
-                f"TensorRT failed in the graph: {self._log.take()}",
-                "Free GPU memory, or use --engine onnxruntime",
-            )
-        for info in self._outputs:
-            nbytes = math.prod(self._shapes[info.name]) * np.dtype(info.dtype).itemsize
-            self._buffers[info.name].download(nbytes, self._stream)
-        self._stream.synchronize()
-        return {
-            info.name: self._buffers[info.name].read(self._shapes[info.name], info.dtype)
-            for info in self._outputs
-        }
-
-    def _set_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Tell the context the inputs' shapes where they changed; note the outputs'."""
-        if all(self._shapes.get(name) == shape for name, shape in shapes.items()):
-            return
-        self._shapes.clear()
-        for name, shape in shapes.items():
-            if not self._context.set_input_shape(name, shape):
-                raise EngineError(
-                    f"the plan does not take shape {show_shape(shape)} for input {name!r}: "
-                    f"{self._log.take()}",
-                    "Feed a batch within the plan's range",
-                )
-        missing = self._context.infer_shapes()
-        if missing:
-            raise EngineError(f"TensorRT cannot tell the shapes of the outputs without {missing}")
-        found = {o.name: tuple(self._context.get_tensor_shape(o.name)) for o in self._outputs}
-        for name, shape in found.items():
-            if -1 in shape:
-                raise EngineError(
-                    f"the shape of output {name!r} depends on the data",
-                    "Export a model whose outputs have a fixed size, or use --engine onnxruntime",
-                )
-        self._shapes = {**shapes, **found}
-
-    def _allocate(self, cuda: Cuda, largest: Mapping[str, tuple[int, ...]]) -> None:
-        for info in (*self._inputs, *self._outputs):
-            shape = largest.get(info.name) or self._shapes[info.name]
-            buffer = IoBuffer(cuda, math.prod(shape) * np.dtype(info.dtype).itemsize)
-            self._buffers[info.name] = buffer
-            self._context.set_tensor_address(info.name, buffer.device_ptr)
 
 
 def _info(trt: Any, engine: tensorrt.ICudaEngine, name: str) -> TensorInfo:

@@ -24,6 +24,7 @@ def at(address: int, nbytes: int) -> np.ndarray:
 
 class FakeCuda:
     layer = "fake"
+    graphs = True
     device_name = "Fake Orin"
 
     def __init__(self, *, integrated: bool = False, capability: str = "8.7", room: int = 1 << 20):
@@ -33,6 +34,7 @@ class FakeCuda:
         self.live: dict[int, np.ndarray] = {}
         self.queues: dict[int, list[Callable[[], None]]] = {}
         self.calls: list[str] = []
+        self.captured: list[list[Callable[[], None]] | None] = []
 
     def _take(self, nbytes: int) -> np.ndarray:
         if nbytes + sum(a.nbytes for a in self.live.values()) > self.room:
@@ -76,6 +78,22 @@ class FakeCuda:
 
     def destroy_stream(self, stream):
         del self.queues[stream]
+
+    def begin_capture(self, stream):
+        self.calls.append("begin_capture")
+        assert not self.queues[stream], "the stream is not idle"
+
+    def end_capture(self, stream):
+        work, self.queues[stream] = self.queues[stream], []
+        self.captured.append(work)
+        return len(self.captured)
+
+    def launch_graph(self, graph, stream):
+        self.calls.append("launch_graph")
+        self.queues[stream].extend(self.captured[graph - 1])
+
+    def destroy_graph(self, graph):
+        self.captured[graph - 1] = None
 
 
 def plan_bytes(**changes: object) -> bytes:

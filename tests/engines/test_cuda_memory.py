@@ -13,7 +13,7 @@ import pytest
 from fake_gpu import FakeCuda
 
 from edgevid.engines import cuda_memory
-from edgevid.engines.cuda_buffers import DeviceBuffer, Event, IoBuffer, Stream
+from edgevid.engines.cuda_buffers import DeviceBuffer, Event, Graph, IoBuffer, Stream
 from edgevid.engines.cuda_memory import CudaPython, PyCuda, open_cuda
 from edgevid.errors import EngineError, MissingDependencyError
 
@@ -28,7 +28,8 @@ def test_every_name_of_cuda_python_exists():
     names |= {n.attr for n in ast.walk(layer) if isinstance(n, ast.Attribute)}
     cuda = {n for n in names if isinstance(n, str) and n.startswith("cuda") and n.isalnum()}
     assert len(cuda) >= 25
-    members = {*runtime.cudaDeviceAttr.__members__, *runtime.cudaMemcpyKind.__members__}
+    kinds = (runtime.cudaDeviceAttr, runtime.cudaMemcpyKind, runtime.cudaStreamCaptureMode)
+    members = {name for kind in kinds for name in kind.__members__}
     assert {name for name in cuda if not hasattr(runtime, name)} - members == set()
 
 
@@ -40,6 +41,7 @@ class FakeRuntime(ModuleType):
         cudaErrorMemoryAllocation = 2
 
     cudaHostAllocDefault, cudaHostAllocMapped, cudaStreamNonBlocking = 0, 2, 1
+    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
     cudaDeviceAttr = SimpleNamespace(
         cudaDevAttrComputeCapabilityMajor="major",
@@ -86,7 +88,8 @@ class FakeRuntime(ModuleType):
 
         def call(*args):
             self.calls.append((name, *args))
-            return (self.cudaError_t.cudaSuccess, 1) if "Create" in name else (0,)
+            gives = ("Create", "EndCapture", "Instantiate")
+            return (self.cudaError_t.cudaSuccess, 1) if any(g in name for g in gives) else (0,)
 
         return call
 
@@ -132,6 +135,32 @@ def test_cuda_python_on_an_integrated_gpu_copies_nothing():
     assert runtime.calls == [("cudaHostAlloc", 64, 2)]
     assert buffer.device_ptr == 8192
     assert runtime.host.tolist() == [7] * 64
+
+
+def test_cuda_python_captures_a_graph_and_launches_it():
+    runtime = FakeRuntime(integrated=0)
+    cuda = CudaPython(runtime)
+    stream, buffer = Stream(cuda), IoBuffer(cuda, 64)
+    runtime.calls.clear()
+    graph = Graph(cuda, stream, lambda: buffer.send(8, stream))
+    graph.launch(stream)
+    graph.close()
+    assert [call[0] for call in runtime.calls] == [
+        "cudaStreamBeginCapture",
+        "cudaMemcpyAsync",
+        "cudaStreamEndCapture",
+        "cudaGraphInstantiate",
+        "cudaGraphDestroy",
+        "cudaGraphLaunch",
+        "cudaGraphExecDestroy",
+    ]
+
+
+def test_pycuda_says_that_it_has_no_graphs():
+    cuda = PyCuda(FakeDriver())
+    assert not cuda.graphs
+    with pytest.raises(EngineError, match="pycuda has no CUDA graphs"):
+        Graph(cuda, Stream(cuda), lambda: None)
 
 
 def test_a_cuda_error_has_its_name_and_a_mend():

@@ -71,7 +71,7 @@ def test_a_guarded_name_exists_somewhere():
 def test_nothing_is_overlooked():
     """The walker sees what is there, and knows the type of all that looks like TensorRT."""
     parts = ("tensorrt_build", "tensorrt_engine", "tensorrt_module", "build_progress", "dla")
-    parts += ("engine_layers", "refusals", "timing_cache")
+    parts += ("engine_layers", "refusals", "tensorrt_slot", "timing_cache")
     assert {ENGINES / f"{part}.py" for part in parts} <= set(CODE)
     names = {(use.owner, use.member) for found in CODE.values() for use in found.uses}
     assert len(names) >= 80
@@ -132,11 +132,15 @@ def test_nothing_is_overlooked():
         ("engine_layers", "runtime.DLA_core", "runtime.dla_core"),
         ("engine_layers", "inspector.get_engine_information(", "inspector.get_information("),
         ("engine_layers", "engine.get_tensor_profile_shape(", "engine.get_profile_shape("),
-        ("tensorrt_engine", "self._context.execute_async_v3(", "self._context.execute_async_v2("),
-        ("tensorrt_engine", "self._context.set_tensor_address(", "self._context.set_address("),
-        ("tensorrt_engine", "self._context.infer_shapes()", "self._context.infer_shape()"),
+        ("tensorrt_slot", "self._context.execute_async_v3(", "self._context.execute_async_v2("),
+        ("tensorrt_slot", "self._context.set_tensor_address(", "self._context.set_address("),
+        ("tensorrt_slot", "self._context.infer_shapes()", "self._context.infer_shape()"),
         ("tensorrt_engine", "engine.num_io_tensors", "engine.num_bindings"),
-        ("tensorrt_engine", "engine.create_execution_context()", "engine.create_context()"),
+        (
+            "tensorrt_slot",
+            "self._engine.create_execution_context()",
+            "self._engine.create_context()",
+        ),
         ("tensorrt_engine", "trt.DataType.HALF", "trt.DataType.FLOAT16"),
         ("tensorrt_engine", "trt.TensorIOMode.INPUT", "trt.TensorIOMode.IN"),
     ],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gpu_bundles import TOLERANCE, clips, demo_bundle
 
-import edgevid.demo
-from edgevid.convert import convert
 from edgevid.engines import open_engine
 from edgevid.engines.plans import FLAVOURS
 from edgevid.engines.tensorrt_engine import TensorRTEngine
@@ -14,9 +13,6 @@ from edgevid.engines.tensorrt_module import load_tensorrt
 from edgevid.manifest import Bundle
 
 pytestmark = pytest.mark.gpu
-
-TOLERANCE = {"fp32": 0.005, "fp16": 0.02}
-"""Largest difference in a probability; TensorRT's FP32 convolutions use TF32."""
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -27,25 +23,7 @@ def flavour(request, or_skip):
 
 @pytest.fixture(params=TOLERANCE)
 def bundle(request, tmp_path):
-    out = tmp_path / "demo.edgevid"
-    convert(
-        edgevid.demo.MODEL,
-        out,
-        spec=edgevid.demo.SPEC,
-        precision=request.param,
-        target="onnx",
-    )
-    return Bundle.load(out)
-
-
-def clips(bundle: Bundle, batch: int) -> dict[str, np.ndarray]:
-    """Random grey levels in large blocks: the scores differ from clip to clip."""
-    spec = bundle.manifest.inputs[0]
-    height, width = spec.size
-    rng = np.random.default_rng(batch)
-    shape = (batch, bundle.manifest.clip.num_frames, height // 8, width // 8, 3)
-    blocks = rng.integers(0, 256, shape, dtype=np.uint8)
-    return {spec.name: np.ascontiguousarray(blocks.repeat(8, axis=2).repeat(8, axis=3))}
+    return demo_bundle(tmp_path, request.param)
 
 
 def test_the_gpu_gives_onnxruntimes_answers(bundle, flavour):
@@ -72,3 +50,24 @@ def test_the_second_opening_takes_the_kept_plan(bundle, flavour):
     assert not any("Building" in line for line in told)
     assert engine.infer(clips(bundle, 1))
     engine.close()
+
+
+def test_lent_submitted_and_captured_give_the_same(bundle, flavour):
+    """Page-locked input, two batches in flight, and graphs from the third call on."""
+    told: list[str] = []
+    gpu = open_engine(bundle, flavour, max_batch=4, notify=told.append)
+    assert isinstance(gpu, TensorRTEngine)
+    feeds = {batch: clips(bundle, batch) for batch in (1, 4)}
+    expected = {batch: gpu.infer(feeds[batch]) for batch in feeds}
+    for turn in range(6):
+        batch = 4 if turn % 3 else 1
+        room = gpu.lend(batch)
+        for name, array in feeds[batch].items():
+            room[name][:] = array
+        gpu.submit(room)
+        gpu.submit(feeds[1])
+        for wanted in (batch, 1):
+            for name, actual in gpu.collect().items():
+                np.testing.assert_allclose(actual, expected[wanted][name], atol=1e-3)
+    print(*(line for line in told if "graphs" in line))
+    gpu.close()
