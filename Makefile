@@ -52,5 +52,5 @@ $(VENV)/.dev-installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==$(TORCH)+cpu' || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==$(TORCH)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --editable '.[dev,torch,cuda$(RTX)]'
+	  --editable '.[dev,torch,cuda,openvino$(RTX)]'
 	touch $@

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edgevid.engines.onnxruntime_engine import PROVIDERS, default_threads
+from edgevid.engines.onnxruntime_engine import PROVIDERS
+from edgevid.engines.threads import default_threads
 from edgevid.manifest import Bundle
 from edgevid.protocols import Engine
 from edgevid.types import Array

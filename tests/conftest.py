@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from edgevid.manifest import MANIFEST_NAME
 
 settings.register_profile("edgevid", deadline=None)
 settings.load_profile("edgevid")
+
+# A trial of engines for every small bundle would take longer than the tests.
+os.environ["EDGEVID_ENGINE"] = "onnxruntime"
 
 Change = Callable[[dict[str, Any]], None]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edgevid.engines.onnxruntime_engine import default_threads
+from edgevid.engines.threads import default_threads
 from edgevid.spec import Strict
 from edgevid.types import Array
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgevid.convert.graph import carried_states
 from edgevid.convert.quantize.layer_times import CALLS, LayerTime, onnxruntime_layers, rank
-from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine, default_threads
+from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.tensorrt_build import BuiltPlan, Progress, build_plan
+from edgevid.engines.threads import default_threads
 from edgevid.errors import EdgevidError, EngineError, MissingDependencyError
 from edgevid.states import States
 from edgevid.types import Array

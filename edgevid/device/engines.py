@@ -44,6 +44,35 @@ def check_onnxruntime(machine: Machine) -> Check:
     return Check(name, "ok", value, required=True)
 
 
+def check_onnxruntime_cuda(machine: Machine) -> Check:
+    """ONNX Runtime's CUDA provider: for NVIDIA GPUs, from the graph as it is."""
+    return _check_provider(machine, "onnxruntime-cuda", "CUDAExecutionProvider")
+
+
+def check_onnxruntime_tensorrt(machine: Machine) -> Check:
+    """ONNX Runtime's TensorRT provider: needs TensorRT's libraries too."""
+    return _check_provider(machine, "onnxruntime-tensorrt", "TensorrtExecutionProvider")
+
+
+def _check_provider(machine: Machine, name: str, provider: str) -> Check:
+    try:
+        providers = machine.load("onnxruntime").get_available_providers()
+    except Exception:  # told by check_onnxruntime
+        providers = []
+    if provider not in providers:
+        return Check(name, "info", "not in this onnxruntime; onnxruntime-gpu has it")
+    gpus = read_gpus(machine)
+    return Check(name, "ok" if gpus else "info", gpus[0].name if gpus else "no NVIDIA GPU")
+
+
+def check_openvino(machine: Machine) -> Check:
+    """OpenVINO: often the fastest on an x86 CPU."""
+    version = machine.version("openvino")
+    if version is not None:
+        return Check("openvino", "ok", f"{version} (CPU)")
+    return Check("openvino", "info", "not installed", "pip install 'edgevid[openvino]'")
+
+
 def check_tensorrt(machine: Machine) -> Check:
     """TensorRT: its Python module and its library."""
     module = machine.version("tensorrt")

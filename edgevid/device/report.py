@@ -36,10 +36,12 @@ _SECTIONS: dict[str, dict[str, Probe]] = {
         "CUDA bindings": engines.check_cuda_bindings,
         "converter": software.check_converter,
         "torch": software.check_torch,
-        "openvino": software.check_openvino,
     },
     "engines": {
         "onnxruntime": engines.check_onnxruntime,
+        "onnxruntime-cuda": engines.check_onnxruntime_cuda,
+        "onnxruntime-tensorrt": engines.check_onnxruntime_tensorrt,
+        "openvino": engines.check_openvino,
         "tensorrt": engines.check_tensorrt,
         "tensorrt-rtx": engines.check_tensorrt_rtx,
     },

@@ -98,13 +98,6 @@ def check_torch(machine: Machine) -> Check:
     return Check("torch", "info", "not installed", mend)
 
 
-def check_openvino(machine: Machine) -> Check:
-    """OpenVINO: told because it is installed for speed, though no engine uses it."""
-    version = machine.version("openvino")
-    value = "not installed" if version is None else f"{version}, unused: there is no engine for it"
-    return Check("openvino", "info", value)
-
-
 def check_decoders(machine: Machine) -> Check:
     """Video codecs that PyAV decodes."""
     try:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.split_engine import open_stages
+from edgevid.engines.trial import choose
 from edgevid.errors import EdgevidError, EngineError
 from edgevid.manifest import Bundle
 from edgevid.protocols import Engine
 
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt")
-ENGINES = ("auto", *ONNXRUNTIMES, *FLAVOURS)
+ENGINES = ("auto", *ONNXRUNTIMES, "openvino", *FLAVOURS)
+DEFAULT_VARIABLE = "EDGEVID_ENGINE"
+"""Environment variable: the engine that "auto" stands for, where one is to be kept."""
 
 _log = logging.getLogger(__name__).info
 
@@ -30,9 +35,9 @@ def open_engine(
 
     Args:
         bundle: A loaded bundle.
-        engine: One of `ENGINES`. "auto": TensorRT, then TensorRT-RTX, where its package and a
-            GPU are usable, else ONNX Runtime.
-        threads: CPU threads (ONNX Runtime only); None: see `default_threads`.
+        engine: One of `ENGINES`. "auto": the environment variable EDGEVID_ENGINE where it is
+            set, else the fastest that is installed and answers as ONNX Runtime does (`choose`).
+        threads: CPU threads (ONNX Runtime and OpenVINO); None: see `default_threads`.
         max_batch: The most windows that callers mean to feed at once. TensorRT plans are
             built for it; larger batches still work, in pieces.
         notify: Told, in sentences for people, what was chosen and why, and how a build goes.
@@ -48,17 +53,18 @@ def open_engine(
     """
     if engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}", f"Choose one of: {', '.join(ENGINES)}")
+    if engine == "auto":
+        engine = os.environ.get(DEFAULT_VARIABLE) or "auto"
+        if engine not in ENGINES:
+            raise EngineError(
+                f"{DEFAULT_VARIABLE} is {engine!r}", f"Set one of: {', '.join(ENGINES)}"
+            )
     if max_batch < 1:
         raise EngineError(f"max_batch is {max_batch}", "Give 1 or more")
-    opened = None
     if engine == "auto":
-        opened = _open_gpu(bundle, max_batch, notify)
-    for flavour in FLAVOURS:
-        if engine == flavour:
-            opened = _open_tensorrt(bundle, flavour, max_batch, notify)
-    if opened is None:
-        name = "onnxruntime" if engine == "auto" else engine
-        opened = _open_onnxruntime(bundle, name, threads)
+        opened = _open_fastest(bundle, threads, max_batch, notify)
+    else:
+        opened = _open_named(bundle, engine, threads, max_batch, notify)
     notify(f"Engine: {opened.name}")
     return opened
 
@@ -68,23 +74,56 @@ def has_nvidia_device(dev: Path = Path("/dev")) -> bool:
     return any(dev.glob("nvidia[0-9]*")) or (dev / "nvmap").exists()
 
 
-def _open_gpu(bundle: Bundle, max_batch: int, notify: Callable[[str], None]) -> Engine | None:
-    """The first TensorRT that works here; None, with the reasons told, where none does."""
+def _open_fastest(
+    bundle: Bundle, threads: int | None, max_batch: int, notify: Callable[[str], None]
+) -> Engine:
+    gpu = _gpu_name(notify)
+    candidates: list[str] = [*FLAVOURS, "onnxruntime-cuda"] if gpu else []
+    if importlib.util.find_spec("openvino"):
+        candidates.append("openvino")
+    candidates.append("onnxruntime")
+    return choose(
+        bundle,
+        candidates,
+        lambda name: _open_named(bundle, name, threads, max_batch, notify),
+        {"threads": threads, "max_batch": max_batch, "gpu": gpu},
+        notify,
+    )
+
+
+def _gpu_name(notify: Callable[[str], None]) -> str:
+    """The GPU that can be used; empty, with the reason told, where there is none."""
     from edgevid.engines.cuda_memory import open_cuda
 
     if not has_nvidia_device():
-        return None
+        return ""
     try:
-        open_cuda()
+        cuda = open_cuda()
     except EdgevidError as exc:
         notify(f"No GPU is used: {exc.message}")
-        return None
+        return ""
+    return f"{cuda.device_name} ({cuda.compute_capability})"
+
+
+def _open_named(
+    bundle: Bundle,
+    engine: str,
+    threads: int | None,
+    max_batch: int,
+    notify: Callable[[str], None],
+) -> Engine:
     for flavour in FLAVOURS:
-        try:
+        if engine == flavour:
             return _open_tensorrt(bundle, flavour, max_batch, notify)
-        except EdgevidError as exc:
-            notify(f"{flavour} is not used: {exc.message}")
-    return None
+    if engine == "openvino":
+        return _open_openvino(bundle, threads)
+    return _open_onnxruntime(bundle, engine, threads)
+
+
+def _open_openvino(bundle: Bundle, threads: int | None) -> Engine:
+    from edgevid.engines.openvino_engine import OpenVinoEngine
+
+    return open_stages(bundle, lambda stage: OpenVinoEngine(bundle.file("model", stage), threads))
 
 
 def _open_onnxruntime(bundle: Bundle, engine: str, threads: int | None) -> Engine:

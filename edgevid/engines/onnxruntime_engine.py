@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnxruntime as ort
 
 from edgevid.engines.feeds import check_feeds
 from edgevid.engines.onnxruntime_binding import BoundCall, can_bind, filled
+from edgevid.engines.threads import default_threads
 from edgevid.errors import EngineError
 from edgevid.types import Array, TensorInfo
 
@@ -40,16 +40,6 @@ PROVIDERS = {
     "onnxruntime-tensorrt": "TensorrtExecutionProvider",
 }
 """Engines by name, and what ONNX Runtime calls them; later ones leave nodes to earlier ones."""
-
-
-def default_threads() -> int:
-    """Threads for the graph: one fewer than the cores this process may use, at least one.
-
-    A decoder needs a core of its own: on two cores, one thread for the graph gave more frames
-    a second than two, for 5.2 instead of 8.4 CPU-milliseconds a frame, because two threads
-    spin and fight the decoder.
-    """
-    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 def has_provider(engine: str) -> bool:

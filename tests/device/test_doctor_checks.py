@@ -141,7 +141,7 @@ def test_only_engines_that_exist_are_called_usable(machine):
         run=lambda _: "NVIDIA GeForce RTX 4070, 8.9, 575.57.08",
     )
     report = diagnose(everything)
-    assert report.usable_engines == ("onnxruntime", "tensorrt", "tensorrt-rtx")
+    assert report.usable_engines == ("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
     assert set(report.usable_engines) <= set(ENGINES)
     assert {c.name for c in report.sections["engines"]} == set(ENGINES) - {"auto"}
 

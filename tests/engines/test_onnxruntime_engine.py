@@ -12,7 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine, default_threads
+from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
+from edgevid.engines.threads import default_threads
 from edgevid.errors import EngineError
 from edgevid.protocols import Engine
 from edgevid.types import TensorInfo

@@ -380,15 +380,44 @@ def gpu(device, monkeypatch):
     return device
 
 
-@pytest.mark.usefixtures("gpu")
-def test_auto_takes_tensorrt_where_it_works(make_bundle):
+@pytest.fixture
+def try_all(monkeypatch, tmp_path):
+    """`auto` tries what is installed, but not OpenVINO, and remembers it for this test only."""
+    monkeypatch.delenv("EDGEVID_ENGINE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+
+
+@pytest.mark.usefixtures("gpu", "try_all")
+def test_auto_takes_tensorrt_where_it_is_fastest(monkeypatch, make_bundle):
+    monkeypatch.setattr("edgevid.engines.trial.difference", lambda *_args: "")
+    monkeypatch.setattr(
+        "edgevid.engines.trial.time_in_turn",
+        lambda engines, _feeds: {name: float(not name.startswith("tensorrt")) for name in engines},
+    )
     told: list[str] = []
-    engine = open_engine(make_bundle(), notify=told.append, max_batch=2)
+    bundle = make_bundle()
+    engine = open_engine(bundle, notify=told.append, max_batch=2)
     assert isinstance(engine, TensorRTEngine)
     assert engine.max_batch == 2
+    assert told[-2].startswith("Tried for a moment: tensorrt takes 0.0 ms a call (")
     assert told[-1] == "Engine: tensorrt 10.3.0 (fp32, Fake Orin)"
+    told.clear()
+    open_engine(bundle, notify=told.append, max_batch=2)
+    assert told == ["Engine: tensorrt 10.3.0 (fp32, Fake Orin)"]
 
 
+@pytest.mark.usefixtures("gpu", "try_all")
+def test_auto_takes_no_engine_that_answers_differently(make_bundle):
+    """The fake GPU gives sums, the graph probabilities."""
+    told: list[str] = []
+    engine = open_engine(make_bundle(), notify=told.append)
+    assert engine.name.startswith("onnxruntime ")
+    text = "\n".join(told)
+    assert "tensorrt is not used: its scores differ from ONNX Runtime's by" in text
+
+
+@pytest.mark.usefixtures("try_all")
 def test_auto_with_a_gpu_that_cannot_be_used_says_why(monkeypatch, make_bundle):
     def no_gpu():
         raise EngineError("CUDA: cudaSetDevice failed with cudaErrorNoDevice")
@@ -402,6 +431,7 @@ def test_auto_with_a_gpu_that_cannot_be_used_says_why(monkeypatch, make_bundle):
     assert engine.infer(frames(2))["probs"].shape == (2, 5)
 
 
+@pytest.mark.usefixtures("try_all")
 def test_auto_on_a_machine_without_a_gpu_only_names_its_engine(monkeypatch, make_bundle):
     monkeypatch.setattr("edgevid.engines.has_nvidia_device", lambda: False)
     told: list[str] = []
@@ -419,6 +449,7 @@ def test_an_nvidia_device_is_told_by_its_nodes(tmp_path, nodes, found):
     assert has_nvidia_device(tmp_path) is found
 
 
+@pytest.mark.usefixtures("try_all")
 def test_auto_falls_back_and_says_why(gpu, monkeypatch, make_bundle):
     """TensorRT is not installed, TensorRT-RTX cannot build the graph."""
 
