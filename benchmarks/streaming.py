@@ -36,10 +36,12 @@ from edgevid.engines.split_engine import SplitEngine
 from edgevid.pipeline.executor import Request, new_executor
 from edgevid.preprocess import Resizer
 from edgevid.protocols import Engine
+from edgevid.states import States
 from edgevid.types import Array, SampledFrame, TensorInfo
 
 _MODULE = "edgevid.benchmarks.streaming"
 _STREAMS = 8
+_SAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Memory:
 
     Attributes:
         engine: Added by opening the engine and a first call.
-        stream: What the rings of one stream hold: pixels of twice a window, and features.
+        stream: What one stream holds: pixels of twice a window, and features or states.
         one: Added by the engine and one running stream.
         each_further: Added by each further stream.
     """
@@ -190,7 +192,7 @@ def measure(
 
 
 def memory_of(bundle: Path, video: Path) -> Memory:
-    """What a split bundle takes, in a process of its own."""
+    """What a bundle takes that is split or carries states, in a process of its own."""
     command = [sys.executable, "-m", _MODULE, "--memory", str(bundle), str(video)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Memory(**json.loads(done.stdout))
@@ -199,18 +201,22 @@ def memory_of(bundle: Path, video: Path) -> Memory:
 def _memory_here(path: Path, video: Path) -> Memory:
     bundle = edgevid.load(path)
     samples = _samples(bundle, video)
-    features = bundle.manifest.features
-    if features is None:
-        raise SystemExit(f"{path} is not split")
+    features, states = bundle.manifest.features, bundle.manifest.states
+    if features is None and not states:
+        raise SystemExit(f"{path} is not split, and carries no states")
     clip, (spec,) = bundle.manifest.clip, bundle.manifest.inputs
     pixels = 2 * clip.num_frames * int(np.prod(spec.size)) * spec.channels
-    kept = clip.num_frames * int(np.prod(features.shape)) * np.dtype(features.dtype).itemsize
+    kept = sum(array.nbytes for array in States(states).feeds.values())
+    if features is not None:
+        each = int(np.prod(features.shape)) * np.dtype(features.dtype).itemsize
+        kept = clip.num_frames * each
     before = _resident()
     engine = open_engine(bundle, "onnxruntime", threads=1, notify=lambda _: None)
-    shape = [size or 1 for size in engine.inputs[0].shape]
-    engine.infer({spec.name: np.zeros(shape, np.uint8)})
+    (taken,) = (info for info in engine.inputs if info.name == spec.name)
+    shape = [size or 1 for size in taken.shape]
+    engine.infer({spec.name: np.zeros(shape, np.uint8), **States(states).feeds})
     opened = _resident()
-    executor = new_executor(engine)
+    executor = new_executor(engine, states)
     running = []
     sizes = []
     for _ in range(_STREAMS):
@@ -226,12 +232,12 @@ def _memory_here(path: Path, video: Path) -> Memory:
 
 
 def _samples(bundle: edgevid.Bundle, video: Path) -> list[SampledFrame]:
-    """A few windows' worth of samples, every fifth frame."""
+    """A few windows' worth of samples, at least `_SAMPLES`, every fifth frame."""
     (spec,) = bundle.manifest.inputs
     resize = Resizer(spec)
     source = edgevid.open_source(str(video))
     samples: list[SampledFrame] = []
-    while len(samples) < 4 * bundle.manifest.clip.num_frames:
+    while len(samples) < max(4 * bundle.manifest.clip.num_frames, _SAMPLES):
         frame = source.read(lambda t: t.index % 5 == 0)
         if frame is None:
             break
