@@ -23,7 +23,7 @@ from edgevid.device import Machine
 from edgevid.device.gpu import read_gpus
 from edgevid.engines.plans import PlanKey, short_hash
 from edgevid.errors import EngineError, IntegrityError
-from edgevid.manifest import Artifact, Bundle, FeatureSpec, Manifest, Stepped, verify
+from edgevid.manifest import Artifact, Bundle, Decision, FeatureSpec, Manifest, Stepped, verify
 from edgevid.spec import StateSpec
 
 _LABELS_SHOWN = 8
@@ -181,6 +181,8 @@ def render(bundle: Bundle, files: list[FileState], out: Console) -> None:
         rows.append(("states", describe_states(manifest.states)))
     if manifest.stepped:
         rows.append(("made of", describe_step(manifest.stepped)))
+    if manifest.decision:
+        rows += _decision_rows(manifest.decision)
     _facts(out, rows)
     _heading(out, "Checked against the original")
     out.print(Text(_parity(manifest)))
@@ -189,6 +191,12 @@ def render(bundle: Bundle, files: list[FileState], out: Console) -> None:
         _facts(out, [("-", assumption) for assumption in manifest.assumptions], left=1)
     _heading(out, "Files")
     out.print(_file_table(files))
+
+
+def _decision_rows(decision: Decision) -> list[tuple[str, str]]:
+    """What `run` does where nothing else is said."""
+    rows = [("smoothing", f"{decision.smooth} (tuned on {decision.tuned_on})")]
+    return [*rows, *(("events", rule) for rule in decision.events)]
 
 
 def _model_rows(bundle: Bundle) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgevid.cli._messages import notice
+from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import console, json_option, write_json
 from edgevid.files import write_atomic
 
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
     from edgevid.tuning import Tried, Tuning
 
+EXIT_INCOMPLETE = 3
+"""Some of the videos could not be played; the figures are of the others."""
+
 _EPILOG = """\b
 Examples:
   edgevid tune gesture.edgevid --truth hall.json
   edgevid tune gesture.edgevid --truth hall.csv --max-delay 2 --html tuning.html --write
   edgevid tune gesture.edgevid --truth hall.json --trace hall.npz --try mean:4+vote:5
+
+Exit status: 0 done; 3 some videos could not be played (the figures are of the others); 2 a mistake,
+or none could be played.
 """
 
 
@@ -86,7 +92,9 @@ def command(bundle: str, json_target: str | None, **options: Any) -> int:
         decision = tuning.write()
         events = "; ".join(decision.events) or "none"
         notice(f"Written into {bundle}: smoothing {decision.smooth}; events {events}")
-    return 0
+    for problem in tuning.problems:
+        warning(f"left out: {problem}")
+    return EXIT_INCOMPLETE if tuning.problems else 0
 
 
 def _show(tuning: Tuning, out: Console) -> None:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from edgevid.api import is_multi_label, load
 from edgevid.errors import SpecError
 from edgevid.evaluation import labels_at
@@ -43,6 +41,7 @@ class Tuning:
         transitions: Content of the file that learned transitions are kept in.
         seconds: Spent on trying.
         background: The class that means that nothing happens.
+        problems: Why videos were left out.
     """
 
     bundle: Bundle
@@ -54,6 +53,7 @@ class Tuning:
     transitions: bytes
     seconds: float
     background: int | None
+    problems: tuple[str, ...] = ()
 
     @property
     def raw(self) -> Tried:
@@ -130,14 +130,19 @@ def tune(
     annotations = _annotations(Path(truth), classes, video, trace)
     specs = [*candidates.smoothers(is_multi_label(checked.manifest)), *extra]
     _factories(specs, checked, None)
-    videos = (
-        play_videos(
-            checked, annotations.videos, options or SamplingOptions(), engine, threads,
-            watch_model, notify,
+    problems: list[str] = []
+    if trace is not None:
+        videos = _kept(checked, annotations, trace)
+    else:
+        videos, problems = play_videos(
+            checked,
+            annotations.videos,
+            options or SamplingOptions(),
+            engine,
+            threads,
+            watch_model,
+            notify,
         )
-        if trace is None
-        else _kept(checked, annotations, trace)
-    )  # fmt: skip
     _require_truth(videos)
     transitions = _learned(videos, checked.labels)
     if not is_multi_label(checked.manifest):
@@ -164,6 +169,7 @@ def tune(
         transitions=transitions,
         seconds=time.perf_counter() - started,
         background=number,
+        problems=tuple(problems),
     )
 
 
@@ -240,8 +246,3 @@ def table_rows(tuning: Tuning) -> list[Tried]:
     named = {t.smooth for t in rows}
     compared = (t for t in tuning.labels if t.smooth in candidates.COMPARED)
     return rows + [t for t in compared if t.smooth not in named]
-
-
-def is_finite(value: float) -> bool:
-    """True for a delay that was measured."""
-    return bool(np.isfinite(value))

@@ -15,6 +15,7 @@ from edgevid.errors import SourceError, SpecError
 from edgevid.evaluation import AnnotatedVideo, Segment, Shown
 from edgevid.manifest import Bundle
 from edgevid.pipeline import SamplingOptions
+from edgevid.protocols import Engine
 from edgevid.traces import Trace
 from edgevid.types import Array, Prediction
 from edgevid.validation.annotations import LabelledVideo
@@ -76,33 +77,52 @@ def play_videos(
     threads: int | None,
     progress: Progress,
     notify: Callable[[str], None],
-) -> list[ScoredVideo]:
+) -> tuple[list[ScoredVideo], list[str]]:
     """Run the model over every video, once.
 
+    Returns:
+        The videos, and why others could not be played.
+
     Raises:
-        SourceError: One cannot be opened or read, or has no window with finite scores.
+        SourceError: None of them can be opened and read, with a window of finite scores.
     """
     opened = open_engine(bundle, engine, threads=threads, notify=notify)
     options = stream_options(bundle.manifest.clip, options)
-    scored = []
+    scored: list[ScoredVideo] = []
+    problems: list[SourceError] = []
     try:
         for number, video in enumerate(videos):
 
             def watch(share: float, number: int = number) -> None:
                 progress(number + share, len(videos))
 
-            with stream(
-                bundle, video.uri, smooth="none", options=options, engine=borrowed(opened)
-            ) as run:
-                predictions, fps, frames = collect_predictions(run, watch)
-            if not predictions:
-                raise SourceError(f"no window of {video.uri} has finite scores")
-            end_s = max(frames / fps, predictions[-1].end_s)
-            scores = np.stack([p.scores for p in predictions])
-            scored.append(_video(video, scores, _times(predictions), fps, end_s))
+            try:
+                scored.append(_play(bundle, video, options, borrowed(opened), watch))
+            except SourceError as exc:
+                problems.append(exc)
     finally:
         opened.close()
-    return scored
+    if not scored:
+        raise problems[0]
+    return scored, [str(problem) for problem in problems]
+
+
+def _play(
+    bundle: Bundle,
+    video: LabelledVideo,
+    options: SamplingOptions,
+    engine: Engine,
+    watch: Callable[[float], None],
+) -> ScoredVideo:
+    with stream(
+        bundle, video.uri, smooth="none", events=("none",), options=options, engine=engine
+    ) as run:
+        predictions, fps, frames = collect_predictions(run, watch)
+    if not predictions:
+        raise SourceError(f"no window of {video.uri} has finite scores")
+    end_s = max(frames / fps, predictions[-1].end_s)
+    scores = np.stack([p.scores for p in predictions])
+    return _video(video, scores, _times(predictions), fps, end_s)
 
 
 def _times(predictions: Sequence[Prediction]) -> tuple[Array, Array, Array]:

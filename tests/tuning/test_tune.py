@@ -75,7 +75,8 @@ def test_what_is_written_is_what_run_does(folder, capsys) -> None:
     decision = Bundle.load("demo.edgevid").manifest.decision
     assert decision is not None
     assert "raw" in decision.tuned_on
-    capsys.readouterr()
+    assert main(["inspect", "demo.edgevid"]) == 0
+    assert "smoothing" in capsys.readouterr().out
 
     source = ["--source", str(CLIP)]
     assert main(["run", "demo.edgevid", *source, "--jsonl", "own.jsonl"]) == 0
@@ -151,6 +152,18 @@ def test_mistakes_are_one_line(folder, capsys, options, says) -> None:
     error = capsys.readouterr().err
     assert says in error
     assert "Traceback" not in error
+
+
+@pytest.mark.usefixtures("few")
+def test_a_video_that_is_missing_is_left_out_and_said(folder, capsys) -> None:
+    truth = json.loads(TRUTH.read_text())["segments"]
+    rows = [f"{CLIP},{s['label']},{s['start_s']},{s['end_s']}" for s in truth]
+    rows += ["gone.mp4,left,0,2", "gone.mp4,up,2,4"]
+    (folder / "truth.csv").write_text("\n".join(["path,label,start_s,end_s", *rows]))
+    assert main(["tune", "demo.edgevid", "--truth", "truth.csv", "--no-events"]) == 3
+    captured = capsys.readouterr()
+    assert "left out: no such file: " in captured.err
+    assert "settings on 24 s of video" in captured.out
 
 
 @pytest.mark.usefixtures("few", "folder")
