@@ -291,7 +291,8 @@ def _check_order(path: str, segments: Sequence[tuple[Segment, str]]) -> None:
             raise SpecError(
                 f"{path}, {second}: it starts at {other.start_s:g} s, before {first} ends at "
                 f"{one.end_s:g} s",
-                "A moment has one label: let segments follow each other",
+                "A moment has one label: let segments follow each other. Where every row is a clip "
+                "of its own, say --task clips",
             )
 
 
