@@ -76,6 +76,10 @@ could not be evaluated (the figures are of the others); 2 a mistake, or nothing 
 )  # fmt: skip
 @click.option("--engine", default="auto", show_default=True, help="See `edgevid doctor`.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the engine.")
+@click.option(
+    "--batch", type=int, default=1, show_default=True, metavar="N",
+    help="Windows and crops of one clip in one call, at most: for GPUs, with --clips or --crops.",
+)  # fmt: skip
 @json_option
 @click.option(
     "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write one page with charts."

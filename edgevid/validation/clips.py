@@ -23,9 +23,6 @@ from edgevid.validation.borrowed import borrowed
 from edgevid.validation.views import Views
 from edgevid.validation.windows import ViewReader
 
-BATCH = 8
-"""Views in one call of the graph, where its batch is open."""
-
 _T = TypeVar("_T")
 
 
@@ -51,9 +48,13 @@ Scored = ClipScores | SourceError
 
 
 def score_clips(
-    bundle: Bundle, clips: Sequence[ListedClip], views: Views, engine: Engine
+    bundle: Bundle, clips: Sequence[ListedClip], views: Views, engine: Engine, batch: int
 ) -> Iterator[Scored]:
-    """One answer for each clip, in their order; the next clip is read meanwhile."""
+    """One answer for each clip, in their order; the next clip is read meanwhile.
+
+    Args:
+        batch: Views in one call of the graph, at most, where its batch is open.
+    """
     if bundle.manifest.states:
         yield from (_tried(partial(_last_answer, bundle, engine, c)) for c in clips)
         return
@@ -64,8 +65,8 @@ def score_clips(
         requests = [Request(view, executor.new_memory()) for view in read]
         rows = [
             scores
-            for at in range(0, len(requests), BATCH)
-            for scores in executor.run(requests[at : at + BATCH])
+            for at in range(0, len(requests), batch)
+            for scores in executor.run(requests[at : at + batch])
         ]
         return mean_of(rows, read[0].source_id, max(view.padded for view in read))
 

@@ -13,6 +13,7 @@ from edgevid._version import __version__
 from edgevid.api import load
 from edgevid.engines import open_engine
 from edgevid.environment import environment
+from edgevid.errors import SpecError
 from edgevid.files import sha256_file
 from edgevid.manifest import MANIFEST_NAME, Bundle
 from edgevid.pipeline import SamplingOptions
@@ -58,6 +59,7 @@ def evaluate(
     require: Sequence[str] = (),
     engine: str | Engine = "auto",
     threads: int | None = None,
+    batch: int = 1,
     progress: Progress = unwatched,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
@@ -82,6 +84,8 @@ def evaluate(
         engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine, which
             stays open.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
+        batch: Clips only: views of one clip in one call of the graph, at most. For GPUs; on the
+            CPU it does not pay.
         progress: Called as it goes.
         notify: Told, in one sentence each, what was chosen and why.
 
@@ -107,15 +111,17 @@ def evaluate(
         video=video,
     )
     protocol = settle(checked.manifest, annotations, views, smooth, options, background)
+    if batch < 1:
+        raise SpecError(f"--batch {batch} must be at least 1")
     wanted = read_requirements(require, annotations.task)
     opened: Engine = (
-        open_engine(checked, engine, threads=threads, notify=notify)
+        open_engine(checked, engine, threads=threads, max_batch=batch, notify=notify)
         if isinstance(engine, str)
         else borrowed(engine)
     )
     with closing(opened):
         if annotations.task == "clips":
-            found = run_clips(checked, annotations, views or Views(), opened, progress)
+            found = run_clips(checked, annotations, views or Views(), batch, opened, progress)
         else:
             found = run_segments(checked, annotations, protocol, smooth, opened, progress)
     return Evaluation(

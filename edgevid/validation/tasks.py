@@ -52,9 +52,14 @@ class Found:
 
 
 def run_clips(
-    bundle: Bundle, annotations: Annotations, views: Views, engine: Engine, progress: Progress
+    bundle: Bundle,
+    annotations: Annotations,
+    views: Views,
+    batch: int,
+    engine: Engine,
+    progress: Progress,
 ) -> Found:
-    """Answer every clip.
+    """Answer every clip, up to `batch` views in one call of the graph.
 
     Raises:
         SourceError: None of them could be answered.
@@ -62,7 +67,7 @@ def run_clips(
     found = Found()
     answered: list[tuple[LabelledClip, ClipScores]] = []
     clips = annotations.clips
-    scored = score_clips(bundle, [c.listed for c in clips], views, engine)
+    scored = score_clips(bundle, [c.listed for c in clips], views, engine, batch)
     for number, (clip, answer) in enumerate(zip(clips, scored, strict=True), 1):
         if isinstance(answer, SourceError):
             found.problems.append(Problem(video=clip.listed.uri, reason=str(answer)))

@@ -93,7 +93,7 @@ def test_a_part_of_a_video_is_seen_as_a_video_of_its_own(demo_bundle, write_csv)
 def test_clips_go_to_the_engine_in_batches(demo_bundle, write_csv):
     engine = scripted([one_hot(0)])
     rows = [f"{synthetic('left')},left,,", f"{synthetic('up')},up,,"]
-    found = evaluate(demo_bundle, write_csv(*rows), views=Views(clips=10), engine=engine)
+    found = evaluate(demo_bundle, write_csv(*rows), views=Views(clips=10), batch=8, engine=engine)
     assert engine.batches == [8, 2, 8, 2]
     assert found.clips.top1 == 0.5
     engine.close()
@@ -287,6 +287,7 @@ def test_a_broken_stream_among_others_is_listed(demo_bundle, write_csv):
         ({"smooth": "mean:4"}, "belong to segments"),
         ({"options": SamplingOptions(hop_s=0.5)}, "belong to segments"),
         ({"views": Views(crops=3)}, "--crops 3 does not apply"),
+        ({"batch": 0}, "--batch 0 must be at least 1"),
         ({"task": "segments", "views": Views(clips=2)}, "belong to clips"),
         ({"task": "segments", "options": SamplingOptions(window_s=2.0)}, "--window does not"),
         ({"task": "segments", "smooth": "mode:3"}, "unknown smoothing"),
