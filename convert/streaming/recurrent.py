@@ -15,7 +15,7 @@ from edgevid.convert.streaming.one_frame import NotStepped, OneFrame, lone_time
 from edgevid.convert.streaming.operation import Operation
 
 LAYERS = ("LSTM", "GRU", "RNN")
-CELL = "state of a cell"
+CELL = "cell state"
 _LENGTHS = 4
 _HIDDEN, _CELL = 5, 6
 

@@ -273,7 +273,7 @@ def _times(
 def tell(model: StepModel) -> str:
     """What a user must know of a step, in a few sentences."""
     record = model.record
-    carried = ", ".join(f"{n} {kind}" for kind, n in record.carried_by.items())
+    carried = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in record.carried_by.items())
     agree = round(record.later_top1_agreement * record.later_windows)
     return (
         f"Takes frame by frame instead of windows of {record.num_frames}, and remembers "

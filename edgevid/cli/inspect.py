@@ -252,7 +252,7 @@ def describe_states(states: Sequence[StateSpec]) -> str:
 
 def describe_step(step: Stepped) -> str:
     """What a model that takes frame by frame was made of, and how far that changes its answers."""
-    layers = ", ".join(f"{number} {kind}" for kind, number in step.carried_by.items())
+    layers = ", ".join(count(number, kind) for kind, number in step.carried_by.items())
     return (
         f"windows of {step.num_frames} frames ({layers}); after {step.num_frames} frames the same "
         f"scores, later ones differ by design (best class as the window's on "
