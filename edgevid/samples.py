@@ -85,7 +85,7 @@ class SampleMaker:
             self._unpaired = None
             started = time.perf_counter()
         if not pick.ticks_s:
-            return done
+            return [replace(s, capture_ms=s.capture_ms + capture_ms) for s in done[:1]] + done[1:]
         sample = SampledFrame(
             arrays=self._arrays(pictures, greys),
             time=frame.time,

@@ -114,6 +114,13 @@ def test_nothing_flows_across_a_cut():
     assert (sample.time.index, sample.restart, sample.gap) == (9, True, False)
 
 
+def test_the_cost_of_reading_a_second_frame_counts_once():
+    maker = SampleMaker([made(modality="flow", flow_interval=1)])
+    maker.push(frame(0), Pick((0.0, 0.1), (False, False)), capture_ms=3.0)
+    samples_made = maker.push(frame(1), Pick(second=True), capture_ms=4.0)
+    assert [s.capture_ms for s in samples_made] == [7.0, 0.0]
+
+
 def test_flow_to_a_frame_that_comes_late_marks_its_sample():
     maker = SampleMaker([made(modality="flow", flow_interval=1)])
     maker.push(frame(0), Pick((0.0,), (False,)))
