@@ -38,11 +38,13 @@ class Reading:
         timeline: The samples that it has; where `to_end` is False, of the part that was read.
         start_s: Presentation time of each window's first sample, by key.
         to_end: The whole part that was asked for was read.
+        lost: Frames that the file holds or claims and that did not decode, as far as it was read.
     """
 
     timeline: Timeline
     start_s: dict[int, float]
     to_end: bool
+    lost: int = 0
 
 
 class VideoReader:
@@ -112,7 +114,8 @@ class VideoReader:
                     stream.push(frame, self._write)
                 if 0 <= last < numbering.complete and not numbering.breaks:
                     return Reading(numbering.timeline, _starts(streams), to_end=False)
-            return Reading(numbering.timeline, _starts(streams), to_end=True)
+            lost = source.stats.frames_lost
+            return Reading(numbering.timeline, _starts(streams), to_end=True, lost=lost)
 
     def _stream(
         self, key: int, numbers: Window, numbering: _Numbering, place: CropPlace

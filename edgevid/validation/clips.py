@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,10 +18,10 @@ from edgevid.protocols import Engine
 from edgevid.sources import open_source
 from edgevid.sources.clip_list import ListedClip
 from edgevid.sources.part import Part
-from edgevid.types import Clip, Float32Array
+from edgevid.types import Float32Array
 from edgevid.validation.borrowed import borrowed
 from edgevid.validation.views import Views
-from edgevid.validation.windows import ViewReader
+from edgevid.validation.windows import ReadViews, ViewReader
 
 _T = TypeVar("_T")
 
@@ -35,12 +35,14 @@ class ClipScores:
         views: How many these are.
         dropped: Views whose scores were NaN or infinite.
         padded: Frames that repeat the last one, as the clip is shorter than a window.
+        lost: Frames of the video that did not decode.
     """
 
     scores: Float32Array
     views: int
     dropped: int
     padded: int
+    lost: int = 0
 
 
 Scored = ClipScores | SourceError
@@ -61,14 +63,15 @@ def score_clips(
     reader = ViewReader(bundle.manifest.clip, bundle.manifest.inputs, views)
     executor = new_executor(engine)
 
-    def scored(read: list[Clip]) -> ClipScores:
-        requests = [Request(view, executor.new_memory()) for view in read]
+    def scored(read: ReadViews) -> ClipScores:
+        requests = [Request(view, executor.new_memory()) for view in read.views]
         rows = [
             scores
             for at in range(0, len(requests), batch)
             for scores in executor.run(requests[at : at + batch])
         ]
-        return mean_of(rows, read[0].source_id, max(view.padded for view in read))
+        padded = max(view.padded for view in read.views)
+        return replace(mean_of(rows, read.views[0].source_id, padded), lost=read.lost)
 
     with ThreadPoolExecutor(1, thread_name_prefix="edgevid-eval") as pool:
         for read in _read_ahead(pool, [partial(reader.read, clip) for clip in clips]):

@@ -80,6 +80,7 @@ def run_clips(
     found.clips = clip_results([c for c, _ in answered], answers, bundle.labels, multi_label)
     short = sum(a.padded > 0 for a in answers)
     found.note(short, "clips shorter than a window, whose last frame is repeated")
+    found.note(sum(a.lost > 0 for a in answers), "clips of videos whose frames do not all decode")
     found.note(sum(a.dropped for a in answers), "scores that were NaN or infinite, left out")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,10 +14,18 @@ from edgevid.spec import ClipSpec, InputSpec
 from edgevid.tracks import Tracks
 from edgevid.types import Clip, UInt8Array
 from edgevid.validation.views import Views
-from edgevid.video_reader import VideoReader, require_samples
+from edgevid.video_reader import Reading, VideoReader, require_samples
 
 _PLACES: dict[int, tuple[CropPlace, ...]] = {1: ("centre",), 3: ("first", "centre", "last")}
 _ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class ReadViews:
+    """The views of one clip, at least one, and how many frames of its video did not decode."""
+
+    views: list[Clip]
+    lost: int
 
 
 class ViewReader:
@@ -36,8 +45,8 @@ class ViewReader:
         self._places = _PLACES[views.crops]
         self._pixels: dict[int, dict[str, UInt8Array]] = {}
 
-    def read(self, listed: ListedClip) -> list[Clip]:
-        """The views of a clip, by time and crop; at least one.
+    def read(self, listed: ListedClip) -> ReadViews:
+        """The views of a clip, by time and crop.
 
         The header's frame count is taken on trust; a video that proves it wrong is read again.
 
@@ -49,16 +58,18 @@ class ViewReader:
             require_samples(listed, timeline)
         for _ in range(_ATTEMPTS):
             numbers = self._views.windows(self._clip, timeline)
-            starts_s, found = self._attempt(listed, numbers, timeline)
-            if found is None or self._views.windows(self._clip, found) == numbers:
+            reading = self._attempt(listed, numbers, timeline)
+            found = reading.timeline
+            if not reading.to_end or self._views.windows(self._clip, found) == numbers:
                 break
             timeline = found
-        return list(self._clips(listed, numbers, starts_s, timeline))
+        clips = self._clips(listed, numbers, reading.start_s, timeline)
+        return ReadViews(list(clips), reading.lost)
 
     def _attempt(
         self, listed: ListedClip, numbers: Sequence[tuple[int, ...]], timeline: Timeline
-    ) -> tuple[Mapping[int, float], Timeline | None]:
-        """When each view starts, and the timeline where all of the video was read."""
+    ) -> Reading:
+        """Read the views' pixels."""
         self._pixels = {}
         keys = range(len(numbers) * len(self._places))
         reading = self._reader.read(
@@ -67,10 +78,9 @@ class ViewReader:
             to_end=self._clip.sampling != "interval" or padded(self._clip, timeline),
             places={key: self._places[key % len(self._places)] for key in keys},
         )
-        if not reading.to_end:
-            return reading.start_s, None
-        require_samples(listed, reading.timeline)
-        return reading.start_s, reading.timeline
+        if reading.to_end:
+            require_samples(listed, reading.timeline)
+        return reading
 
     def _write(self, key: int, position: int, sample: Mapping[str, UInt8Array]) -> None:
         if key not in self._pixels:

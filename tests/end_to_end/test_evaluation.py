@@ -71,6 +71,7 @@ def test_a_file_that_holds_fewer_frames_than_it_claims(bundles, data, tmp_path):
     (prediction,) = list(edgevid.stream(bundle, bad))
     assert found.clips.answers[0].predicted == (prediction.label,)
     assert found.clips.answers[0].score == pytest.approx(prediction.score, abs=1e-6)
+    assert found.notes == ("clips of videos whose frames do not all decode: 1",)
 
 
 def test_three_crops_and_ten_clips_of_a_real_video(bundles, data, tmp_path):
