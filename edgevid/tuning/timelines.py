@@ -41,7 +41,8 @@ def time_rows(
     if rules.event_rules is not None:
         ended = [e for e in detect(smoothed, rules.event_rules) if e.end_s is not None]
         for number, events in enumerate(_packed(ended) or [[]]):
-            rows["events" + " " * number] = [
+            # Rows below the first have no name of their own.
+            rows["events" if number == 0 else " " * number] = [
                 Stretch(names[int(e.label)], e.start_s, e.end_s or e.start_s) for e in events
             ]
     return rows

@@ -66,7 +66,9 @@ def play(
     Raises:
         SourceError: The video cannot be opened or read, or no window has finite scores.
     """
-    with stream(bundle, video.uri, smooth=smooth, options=options, engine=borrowed(engine)) as run:
+    with stream(
+        bundle, video.uri, smooth=smooth, events=("none",), options=options, engine=borrowed(engine)
+    ) as run:
         predictions, fps, frames = collect_predictions(run, progress)
         summary = run.summary.sources[0]
     if not predictions:

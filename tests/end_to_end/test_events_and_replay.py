@@ -93,3 +93,24 @@ def test_what_is_no_trace_is_one_line(tmp_path, capsys, monkeypatch) -> None:
         error = capsys.readouterr().err
         assert error.startswith("edgevid: error: ")
         assert error.count("\n") == 1
+
+
+def test_a_model_of_several_labels_sees_several_at_once(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = SPEC.read_text().replace('kind = "logits"', 'kind = "sigmoid"')
+    (tmp_path / "spec.toml").write_text(spec)
+    convert(MODEL, "many.edgevid", spec=tmp_path / "spec.toml", target="onnx")
+    run = ["run", "many.edgevid", "--source", str(CLIP), "--quiet"]
+    assert main([*run, "--smooth", "hmm:0.9"]) == 2
+    assert "hmm assumes one label at a time" in capsys.readouterr().err
+    files = ["--trace", "t.npz", "--export", "e.csv"]
+    assert main([*run, "--smooth", "logmean:4", "--events", RULE, *files]) == 0
+    with open("e.csv") as file:
+        spans = [(float(r["start_s"]), float(r["end_s"])) for r in csv.DictReader(file)]
+    assert any(a < d and c < b for a, b in spans for c, d in spans if (a, b) != (c, d))
+    assert main(["replay", "t.npz", "--plot", "t.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("  events "))
+    assert lines[first + 1].startswith("            ")
+    assert main(["replay", "t.npz", "--smooth", "vote:3"]) == 2
+    assert "vote assumes one label at a time" in capsys.readouterr().err
