@@ -81,7 +81,9 @@ def _reach(op: Operation, time: int, before: int) -> tuple[int, int]:
     span = op.in_shapes[1][time]
     reach, before, after = (span - 1) * dilation, before + pads[i], pads[i + rank]
     if before < reach:
-        how = f"looks {min(reach - before, after)} frame(s) ahead" if after else "has no padding"
+        ahead = min(reach - before, after)
+        plural = "s" * (ahead > 1)
+        how = f"looks {ahead} frame{plural} ahead" if ahead else "has no padding"
         raise NotCausal(f"{what} over {span} frames {how}: its padding over time is not causal")
     if before > reach:
         raise NotCausal(f"{what} pads {before} frames, more than the {reach} that it reaches back")

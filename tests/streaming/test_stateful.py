@@ -73,7 +73,7 @@ def test_a_bundle_takes_frame_by_frame(exported, make, layout, carried, precisio
     [
         (lambda: Clip(Head(lambda y: y[:, -1], bidirectional=True)), "NTCHW", "is bidirectional"),
         (lambda: Clip(Head(lambda y: y.mean(1))), "NTCHW", "mean over the outputs"),
-        (Ahead, "NCTHW", "looks 1 frame.s. ahead"),
+        (Ahead, "NCTHW", "looks 1 frame ahead"),
     ],
     ids=["bidirectional", "mean", "ahead"],
 )
@@ -130,7 +130,7 @@ def test_convolutions_that_look_ahead_keep_their_windows(exported):
     manifest, notes = automatic(exported(Ahead(), "NCTHW"))
     assert manifest.stepped is None
     assert "Not frame by frame: Conv" in notes
-    assert "looks 1 frame(s) ahead: its padding over time is not causal" in notes
+    assert "looks 1 frame ahead: its padding over time is not causal" in notes
 
 
 def test_where_frames_meet_in_the_head_alone_a_split_goes_first(exported):
