@@ -1,5 +1,6 @@
 """A split model in the pipeline: each frame goes through the backbone once."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +21,9 @@ LABELS = ("sum", "last")
 class Backbone(ScriptedEngine):
     """A frame's feature is its value; notes which frames it saw, call by call."""
 
-    def __init__(self):
+    def __init__(self, on_call):
         self.calls = []
+        self._on_call = on_call
         super().__init__(
             [TensorInfo("clip", (None, 6, 8, 3), "uint8")],
             [TensorInfo("features", (None, 1), "float32")],
@@ -29,18 +31,19 @@ class Backbone(ScriptedEngine):
         )
 
     def see(self, feeds):
+        self._on_call()
         values = feeds["clip"][:, 0, 0, 0]
         self.calls.append(values.tolist())
         return values[:, np.newaxis] / 255
 
 
-def split_engine(batch=None, count=T, positions=range(T)):
+def split_engine(batch=None, count=T, positions=range(T), on_call=lambda: None):
     head = ScriptedEngine(
         [TensorInfo("features", (batch, count, 1), "float32")],
         [TensorInfo("scores", (batch, 2), "float32")],
         lambda feeds: [[f.mean(), f[-1, 0]] for f in feeds["features"]],
     )
-    return SplitEngine(Backbone(), head, positions)
+    return SplitEngine(Backbone(on_call), head, positions)
 
 
 def run(engine, *sources, hop_s=None, sampling="interval", slide=False):
@@ -143,3 +146,26 @@ def test_whole_windows_still_go_through_the_one_seam():
     assert engine.inputs[0].shape == (None, T, 6, 8, 3)
     assert engine.infer(feeds)["scores"] == scores(range(5), range(5, 10))
     assert engine.name == "scripted, split"
+
+
+def test_a_live_source_that_is_too_fast_costs_only_what_is_answered(numbered):
+    """While the first window is computed, 195 frames come; of the backlog one window is due."""
+    started, passed = threading.Event(), threading.Event()
+
+    def pace(index):
+        if index == T:
+            assert started.wait(10)
+        if index == 199:
+            passed.set()
+
+    def hold():
+        started.set()
+        assert passed.wait(10)
+
+    engine = split_engine(on_call=hold)
+    source = numbered(at_10_fps(200), live=True, on_read=pace)
+    predictions = run(engine, source, hop_s=0.1)
+    seen = [frame for call in engine.backbone.calls for frame in call]
+    assert len(seen) == len(set(seen))
+    assert len(seen) <= T * len(predictions) <= 5 * T
+    assert [predictions[0].scores, predictions[-1].scores] == scores(range(T), range(195, 200))
