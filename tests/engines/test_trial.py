@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import numpy as np
@@ -41,6 +42,7 @@ class Stub:
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(trial, "ROUNDS", 5)
     return tmp_path / "edgevid" / "engines"
 
 
@@ -63,25 +65,26 @@ def run(bundle, opener, told=None, **settings):
 
 
 def test_the_fastest_is_kept_and_the_others_are_closed(cache, make_bundle):
-    opener = Opener(a=Stub("a", takes_s=0.02), b=Stub("b"), onnxruntime=Stub("c", takes_s=0.01))
+    opener = Opener(a=Stub("a", takes_s=0.1), b=Stub("b"), onnxruntime=Stub("c", takes_s=0.05))
     told: list[str] = []
     assert run(make_bundle(), opener, told) is opener.engines["b"]
     assert [engine.closed for engine in opener.engines.values()] == [1, 0, 1]
     (line,) = told
-    assert line.startswith("Tried for a moment: b takes 0.")
-    assert "onnxruntime 1" in line
+    assert re.fullmatch(
+        r"Tried for a moment: b takes [\d.]+ ms a call \(a [\d.]+, onnxruntime [\d.]+\)", line
+    )
     assert len(list(cache.glob("*.json"))) == 1
 
 
 def test_it_is_remembered_for_the_same_settings_only(cache, make_bundle):
     bundle = make_bundle()
-    run(bundle, Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.01)))
-    again = Opener(a=Stub("a", takes_s=0.01), onnxruntime=Stub("b"))
+    run(bundle, Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.05)))
+    again = Opener(a=Stub("a", takes_s=0.05), onnxruntime=Stub("b"))
     assert run(bundle, again) is again.engines["a"]
     assert again.asked == ["a"]
     assert again.engines["a"].calls == 0
     for changed in ({"gpu": "Orin"}, {"threads": 2}):
-        other = Opener(a=Stub("a", takes_s=0.01), onnxruntime=Stub("b"))
+        other = Opener(a=Stub("a", takes_s=0.05), onnxruntime=Stub("b"))
         assert run(bundle, other, **changed) is other.engines["onnxruntime"]
     assert len(list(cache.glob("*.json"))) == 3
 
@@ -89,10 +92,10 @@ def test_it_is_remembered_for_the_same_settings_only(cache, make_bundle):
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"engine": "a"}', b'{"key": 1, "engine": "a"}'])
 def test_a_damaged_memory_is_tried_anew(cache, make_bundle, damage):
     bundle = make_bundle()
-    run(bundle, Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.01)))
+    run(bundle, Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.05)))
     (file,) = cache.glob("*.json")
     file.write_bytes(damage)
-    opener = Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.01))
+    opener = Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.05))
     run(bundle, opener)
     assert opener.asked == ["a", "onnxruntime"]
     assert json.loads(file.read_bytes())["engine"] == "a"
@@ -101,7 +104,7 @@ def test_a_damaged_memory_is_tried_anew(cache, make_bundle, damage):
 @pytest.mark.usefixtures("cache")
 def test_what_was_remembered_and_fails_now_is_told_and_tried_anew(make_bundle):
     bundle = make_bundle()
-    run(bundle, Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.01)))
+    run(bundle, Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.05)))
     told: list[str] = []
     opener = Opener(a=EngineError("the driver is gone"), onnxruntime=Stub("b"))
     assert run(bundle, opener, told) is opener.engines["onnxruntime"]
@@ -111,7 +114,7 @@ def test_what_was_remembered_and_fails_now_is_told_and_tried_anew(make_bundle):
 @pytest.mark.usefixtures("cache")
 def test_a_wrong_answer_is_never_taken_however_fast(make_bundle):
     wrong = Stub("a", WANTED[:, ::-1])
-    opener = Opener(a=wrong, b=EngineError("no such thing"), onnxruntime=Stub("c", takes_s=0.01))
+    opener = Opener(a=wrong, b=EngineError("no such thing"), onnxruntime=Stub("c", takes_s=0.05))
     told: list[str] = []
     assert run(make_bundle(), opener, told) is opener.engines["onnxruntime"]
     assert told == [
@@ -140,7 +143,7 @@ def test_a_cache_that_cannot_be_written_does_not_matter(monkeypatch, make_bundle
     blocked = tmp_path / "file"
     blocked.touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    opener = Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.01))
+    opener = Opener(a=Stub("a"), onnxruntime=Stub("b", takes_s=0.05))
     assert run(make_bundle(), opener) is opener.engines["a"]
 
 
