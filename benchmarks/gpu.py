@@ -40,8 +40,8 @@ _OVERHEAD_LIMIT_US = 30.0
 _GPU_ENGINES = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda")
 
 
-def medians_ms(*calls: Callable[[], object], rounds: int = 30) -> list[float]:
-    """Median of each call, in milliseconds; the calls run in turn."""
+def times_ms(*calls: Callable[[], object], rounds: int) -> list[list[float]]:
+    """Milliseconds of each call, by call; they run in turn, after three rounds to warm up."""
     times: list[list[float]] = [[] for _ in calls]
     for number in range(rounds + 3):
         for call, kept in zip(calls, times, strict=True):
@@ -49,7 +49,12 @@ def medians_ms(*calls: Callable[[], object], rounds: int = 30) -> list[float]:
             call()
             if number >= 3:
                 kept.append((time.perf_counter() - start) * 1e3)
-    return [statistics.median(kept) for kept in times]
+    return times
+
+
+def medians_ms(*calls: Callable[[], object], rounds: int = 30) -> list[float]:
+    """Median of each call, in milliseconds."""
+    return [statistics.median(kept) for kept in times_ms(*calls, rounds=rounds)]
 
 
 def in_order(*steps: Callable[[], object]) -> Callable[[], None]:
@@ -172,15 +177,16 @@ def batches(engine: Engine, largest: int) -> list[dict[str, float]]:
     return rows
 
 
-def overhead(bundle: Bundle, engine: Engine, name: str) -> dict[str, float]:
-    """edgevid's `infer` against the bare calls of the same engine, at batch 1."""
+def overhead(engine: Engine) -> dict[str, float]:
+    """edgevid's `infer` against the bare calls of the same engine, at batch 1, in pairs."""
     feeds = feeds_of(engine, 1)
-    bare = bare_call(bundle, engine, name, feeds)
-    bare_ms, ours_ms = medians_ms(bare, lambda: engine.infer(feeds), rounds=300)
+    bare = bare_call(engine, feeds)
+    bare_ms, ours_ms = times_ms(bare, lambda: engine.infer(feeds), rounds=1000)
+    added = [ours - bare for ours, bare in zip(ours_ms, bare_ms, strict=True)]
     return {
-        "bare_us": bare_ms * 1e3,
-        "edgevid_us": ours_ms * 1e3,
-        "overhead_us": (ours_ms - bare_ms) * 1e3,
+        "bare_us": statistics.median(bare_ms) * 1e3,
+        "edgevid_us": statistics.median(ours_ms) * 1e3,
+        "overhead_us": statistics.median(added) * 1e3,
     }
 
 
@@ -206,8 +212,8 @@ def measure(bundle: Bundle, asked: str | None, largest: int) -> dict[str, Any]:
             continue
         found["engines"][name] = {
             "name": engine.name,
+            "overhead": overhead(engine),
             "batches": batches(engine, largest),
-            "overhead": overhead(bundle, engine, name),
         }
         engine.close()
     return found

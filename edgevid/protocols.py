@@ -88,6 +88,27 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class LendingEngine(Engine, Protocol):
+    """An engine that lends the memory that it reads its inputs from."""
+
+    @property
+    def max_batch(self) -> int:
+        """The largest batch of one call, where the graph's batch varies; else 0."""
+        ...
+
+    def lend(self, batch: int) -> dict[str, Array]:
+        """Arrays of the inputs' shapes to write into, for the next `infer` alone.
+
+        Args:
+            batch: At most `max_batch`.
+
+        Raises:
+            EngineError: The batch is too large, or the engine is closed or busy.
+        """
+        ...
+
+
+@runtime_checkable
 class Smoother(Protocol):
     """Turns the scores of successive windows of one stream into steadier ones."""
 

@@ -64,6 +64,11 @@ class BoundCall:
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name, as new arrays; `feeds` have the shapes of the first call."""
+        self.execute(feeds)
+        return {name: array.copy() for name, array in self._outputs.items()}
+
+    def execute(self, feeds: Mapping[str, Array]) -> None:
+        """Hand over the inputs and run; the outputs are in the arrays that are bound."""
         for name, array in feeds.items():
             if name in self._on_device:
                 self._on_device[name].update_inplace(array)
@@ -71,4 +76,3 @@ class BoundCall:
                 self._binding.bind_cpu_input(name, array)
                 self._bound[name] = array
         self._session.run_with_iobinding(self._binding)
-        return {name: array.copy() for name, array in self._outputs.items()}

@@ -58,6 +58,9 @@ class OnnxRuntimeEngine:
     Raises:
         EngineError: The graph does not load, `threads` is below 1, or this ONNX Runtime has
             no such provider or cannot use it.
+
+    Attributes:
+        calls: What is bound, by batch.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class OnnxRuntimeEngine:
         self._outputs = tuple(_info(arg) for arg in self._session.get_outputs())
         self._output_names = [info.name for info in self._outputs]
         self._binds = can_bind(self._outputs)
-        self._calls: dict[int, BoundCall] = {}
+        self.calls: dict[int, BoundCall] = {}
 
     @property
     def name(self) -> str:
@@ -135,7 +138,7 @@ class OnnxRuntimeEngine:
             ) from None
 
     def close(self) -> None:
-        self._calls.clear()
+        self.calls.clear()
         self._session = None
 
     def _run_plain(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -147,7 +150,7 @@ class OnnxRuntimeEngine:
 
         The first call also shows whether the outputs have the shapes that the graph declares.
         """
-        call = self._calls.get(batch)
+        call = self.calls.get(batch)
         if call is not None:
             return call.run(feeds)
         outputs = self._run_plain(feeds)
@@ -155,10 +158,10 @@ class OnnxRuntimeEngine:
         if shapes != {i.name: filled(i.shape, batch) for i in self._outputs}:
             self._binds = False
             return outputs
-        if len(self._calls) >= _KEPT_SHAPES:
-            del self._calls[next(iter(self._calls))]
+        if len(self.calls) >= _KEPT_SHAPES:
+            del self.calls[next(iter(self.calls))]
         device = "cpu" if self._provider == PROVIDERS["onnxruntime"] else "cuda"
-        self._calls[batch] = BoundCall(
+        self.calls[batch] = BoundCall(
             self._session, self._inputs, self._outputs, feeds, batch, device
         )
         return outputs

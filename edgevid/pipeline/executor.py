@@ -19,7 +19,7 @@ import numpy as np
 
 from edgevid.clips import FeatureStore
 from edgevid.engines.split_engine import SplitEngine
-from edgevid.protocols import Engine
+from edgevid.protocols import Engine, LendingEngine
 from edgevid.spec import StateSpec
 from edgevid.states import States, can_batch, gather, scatter
 from edgevid.types import Array, Clip, Float32Array
@@ -90,11 +90,28 @@ def new_executor(engine: Engine, states: Sequence[StateSpec] = ()) -> Executor:
     return StatefulWindows(engine, states) if states else WholeWindows(engine)
 
 
+class Feeds:
+    """Puts the windows of several requests into one batch, where the engine reads it if it can."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._lender = engine if isinstance(engine, LendingEngine) else None
+
+    def __call__(self, requests: Sequence[Request]) -> dict[str, Array]:
+        """Every input that comes from windows, by name, batch first, C-contiguous."""
+        names = requests[0].clip.arrays
+        windows = {name: [r.clip.arrays[name] for r in requests] for name in names}
+        if self._lender is None or len(requests) > self._lender.max_batch:
+            return {name: batched(arrays) for name, arrays in windows.items()}
+        room = self._lender.lend(len(requests))
+        return {name: np.stack(arrays, out=room[name]) for name, arrays in windows.items()}
+
+
 class WholeWindows:
     """Feeds every window whole; several in one call where the graph's batch is open."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._feeds = Feeds(engine)
         self._output = engine.outputs[0].name
         self.shares_calls = all(info.shape[:1] == (None,) for info in engine.inputs)
 
@@ -107,9 +124,7 @@ class WholeWindows:
         return [*self._call(requests)] if requests else []
 
     def _call(self, requests: Sequence[Request]) -> Array:
-        names = requests[0].clip.arrays
-        feeds = {name: batched([r.clip.arrays[name] for r in requests]) for name in names}
-        return self._engine.infer(feeds)[self._output]
+        return self._engine.infer(self._feeds(requests))[self._output]
 
 
 class StatefulWindows:
@@ -120,6 +135,7 @@ class StatefulWindows:
 
     def __init__(self, engine: Engine, states: Sequence[StateSpec]) -> None:
         self._engine = engine
+        self._feeds = Feeds(engine)
         self._states = tuple(states)
         self.shares_calls = can_batch(states)
         carried = {s.output for s in self._states}
@@ -135,9 +151,7 @@ class StatefulWindows:
 
     def _call(self, requests: Sequence[Request]) -> list[Float32Array | None]:
         streams = [r.memory.states for r in requests]
-        names = requests[0].clip.arrays
-        feeds = {name: batched([r.clip.arrays[name] for r in requests]) for name in names}
-        outputs = self._engine.infer({**feeds, **gather(streams)})
+        outputs = self._engine.infer({**self._feeds(requests), **gather(streams)})
         kept = scatter(outputs, streams)
         rows: list[Float32Array | None] = []
         for row, stream, ok in zip(outputs[self._output], streams, kept, strict=True):

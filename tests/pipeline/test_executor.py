@@ -137,3 +137,30 @@ def test_each_request_has_the_states_of_its_own_stream():
     one.reset()
     [again] = executor.run([Request(window(1), one)])
     assert float(again[0]) == 1
+
+
+class Lender(ScriptedEngine):
+    """Lends one array, and asks that it be fed with that."""
+
+    max_batch = 3
+
+    def lend(self, batch):
+        self.room = np.zeros((self.max_batch, *self.inputs[0].shape[1:]), np.uint8)[:batch]
+        return {self.inputs[0].name: self.room}
+
+    def infer(self, feeds):
+        (array,) = feeds.values()
+        self.fed_from_room = array is getattr(self, "room", None)
+        return super().infer(feeds)
+
+
+@pytest.mark.parametrize(("count", "lent"), [(1, True), (3, True), (4, False)])
+def test_windows_are_written_where_the_engine_reads_them(count, lent):
+    takes = [TensorInfo("clip", (None, 3, 4, 5, 3), "uint8")]
+    gives = [TensorInfo("scores", (None, 2), "float32")]
+    engine = Lender(takes, gives, lambda feeds: [[clip.flat[0], 1.0] for clip in feeds["clip"]])
+    executor = new_executor(engine)
+    requests = [Request(window(value), executor.new_memory()) for value in range(count)]
+    scores = executor.run(requests)
+    assert engine.fed_from_room is lent
+    assert [float(row[0]) for row in scores] == [float(value) for value in range(count)]
