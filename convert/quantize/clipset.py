@@ -21,7 +21,7 @@ import numpy as np
 from edgevid.convert.quantize.drawing import Drawing, Entry, Progress, shown
 from edgevid.convert.quantize.spool import Spool
 from edgevid.errors import SourceError, SpecError
-from edgevid.sources.clip_list import list_clips
+from edgevid.sources.clip_list import ListedClip, list_clips
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.types import UInt8Array
 
@@ -70,7 +70,20 @@ def draw(
     """
     if count < 1:
         raise SpecError(f"{count} calibration clips are too few", "Ask for at least 1")
-    listed = list_clips(paths)
+    return draw_listed(list_clips(paths), clip, inputs, count, seed, steps=steps, progress=progress)
+
+
+def draw_listed(
+    listed: Sequence[ListedClip],
+    clip: ClipSpec,
+    inputs: Sequence[InputSpec],
+    count: int,
+    seed: int = 0,
+    *,
+    steps: int = 1,
+    progress: Progress = no_progress,
+) -> ClipSet:
+    """As `draw`, of videos that are listed already."""
     spool = Spool(inputs, clip.num_frames, steps)
     if steps > 1:
         clip = clip.model_copy(update={"num_frames": clip.num_frames * steps})
@@ -152,6 +165,11 @@ class ClipSet(Sequence[DrawnClip]):
     def sources(self) -> tuple[str, ...]:
         """The videos that clips were drawn from, each once."""
         return tuple(dict.fromkeys(e.listed.uri for e in self._entries))
+
+    @property
+    def videos(self) -> tuple[ListedClip, ...]:
+        """The same, as they were listed; of several parts of one the first."""
+        return tuple({e.listed.video: e.listed for e in reversed(self._entries)}.values())[::-1]
 
     @cached_property
     def sha256(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -40,7 +41,7 @@ _ROUNDING = 1e-9
 Progress = Callable[[int, int, str], None]
 """Called with what is done, how much there will be, and what is being done."""
 
-Criterion = Literal["accuracy", "agreement", "small set"]
+Criterion = Literal["accuracy", "agreement", "small set", "long runs"]
 
 
 def silent(done: int, total: int, text: str) -> None:
@@ -211,19 +212,21 @@ def evaluate(
     clips: Sequence[EvalClip],
     classes: Sequence[str] = (),
     *,
+    every_step: bool = False,
     progress: Progress = silent,
     what: str = "Running the graph",
 ) -> Scores:
     """Run a graph on every clip, one at a time.
 
     A graph with states is stepped through the clip from zero states; its scores are those of
-    the last step, where it has seen the whole clip.
+    the last step, where it has seen the whole clip, or those of every step, a row each.
 
     Args:
         model: Its output `scores` is `(1, C)`. Of a session the logits are taken where it was
             made from what `with_logits` gives.
         clips: With the frames that the graph takes.
         classes: Names of the classes, to look up the clips' labels; empty: labels are ignored.
+        every_step: A row for each step, not for each clip.
         progress: Called after every clip, with the text `what`.
 
     Raises:
@@ -231,16 +234,18 @@ def evaluate(
             infinite, or there is no clip.
         SpecError: A clip's label is not among `classes`.
     """
-    session = model if isinstance(model, Session) else _session(model)
+    session = model if isinstance(model, Session) else open_session(model)
     rows: list[Array] = []
     logits: list[Array] = []
     labels: list[int | None] = []
     for number, clip in enumerate(clips, 1):
-        outputs = _run(session, clip)
-        rows.append(outputs[SCORES])
-        if LOGITS in outputs and outputs[LOGITS].size == rows[-1].size:
-            logits.append(outputs[LOGITS].reshape(rows[-1].shape).astype(np.float32))
-        labels.append(_class_of(clip, classes))
+        label = _class_of(clip, classes)
+        steps = _run(session, clip)
+        for outputs in steps if every_step else deque(steps, maxlen=1):
+            rows.append(_finite(outputs[SCORES], clip))
+            if LOGITS in outputs and outputs[LOGITS].size == rows[-1].size:
+                logits.append(outputs[LOGITS].reshape(rows[-1].shape).astype(np.float32))
+            labels.append(label)
         progress(number, len(clips), what)
     if not rows:
         raise ConversionError("there are no clips to evaluate on", "Give videos with --eval")
@@ -248,25 +253,38 @@ def evaluate(
     return Scores(np.concatenate(rows), complete, tuple(labels))
 
 
-def _session(model: ModelProto) -> Session:
+def open_session(model: ModelProto) -> Session:
+    """A session on a graph, with its logits where they can be had.
+
+    Raises:
+        ConversionError: ONNX Runtime does not load it.
+    """
     try:
         return Session(with_logits(model)[0])
     except RuntimeError as exc:
         raise ConversionError(f"ONNX Runtime cannot load the converted graph: {exc}") from None
 
 
-def _run(session: Session, clip: EvalClip) -> dict[str, Array]:
-    where = f"the clip at {clip.start_s:.2f} s of {clip.source}"
+def _run(session: Session, clip: EvalClip) -> Iterator[dict[str, Array]]:
+    """Scores and logits of each step; what else a graph puts out is let go."""
     try:
-        *_, outputs = session.run_steps(clip.feeds)
+        for outputs in session.run_steps(clip.feeds):
+            yield {name: outputs[name] for name in (SCORES, LOGITS) if name in outputs}
     except RuntimeError as exc:
-        raise ConversionError(f"the graph fails on {where}: {exc}") from None
-    if not np.isfinite(outputs[SCORES]).all():
+        raise ConversionError(f"the graph fails on {_place(clip)}: {exc}") from None
+
+
+def _finite(scores: Array, clip: EvalClip) -> Array:
+    if not np.isfinite(scores).all():
         raise ConversionError(
-            f"the scores of {where} are NaN or infinite",
+            f"the scores of {_place(clip)} are NaN or infinite",
             "The graph overflows: convert with a higher --precision",
         )
-    return outputs
+    return scores
+
+
+def _place(clip: EvalClip) -> str:
+    return f"the clip at {clip.start_s:.2f} s of {clip.source}"
 
 
 def _class_of(clip: EvalClip, classes: Sequence[str]) -> int | None:

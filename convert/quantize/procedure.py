@@ -18,10 +18,11 @@ from edgevid.convert.precision import fp32_nodes
 from edgevid.convert.quantize.bias_correction import correct_biases, measure_shifts
 from edgevid.convert.quantize.candidates import FP32, Candidate, Times, timed
 from edgevid.convert.quantize.clipset import ClipSet, draw
-from edgevid.convert.quantize.gate import Gate, Scores, evaluate
+from edgevid.convert.quantize.gate import Gate, Scores, Verdict, evaluate
 from edgevid.convert.quantize.groups import Placement
 from edgevid.convert.quantize.half_rest import to_fp16
 from edgevid.convert.quantize.insert import insert_qdq
+from edgevid.convert.quantize.long_runs import LongRuns, draw_long_runs
 from edgevid.convert.quantize.modelopt import (
     ModelOptMethod,
     describe_qdq,
@@ -122,6 +123,7 @@ class _Procedure:
         self._not_built: dict[str, str] = {}
         self._fp32_nodes: dict[str, str] = {}
         self._scores: dict[str, Scores] = {}
+        self._long_runs: LongRuns | None = None
 
     def run(self) -> Quantised:
         calibration, evaluation = self._draw()
@@ -130,6 +132,7 @@ class _Procedure:
         if self._settings.rest == "fp16":
             self._fp32_nodes = fp32_nodes(prepared, windows)
         expected = self._evaluate(FP32, self._reference, evaluation)
+        self._long_runs = self._draw_long_runs(evaluation)
         if self._settings.quantizer == "modelopt":
             placement, insert, search = self._with_modelopt(prepared, calibration)
         else:
@@ -256,9 +259,26 @@ class _Procedure:
             self._gate,
             progress=lambda done, total, text: self._journal.progress(text, done, total),
             budget_s=self._settings.budget_s,
+            confirm=self._confirm,
         )
         self._journal.step(search.reason)
         return search
+
+    def _draw_long_runs(self, evaluation: ClipSet) -> LongRuns | None:
+        if not self._spec.states:
+            return None
+        self._journal.step("Running through whole videos")
+        return draw_long_runs(
+            self._reference,
+            evaluation,
+            self._spec.clip,
+            self._spec.inputs,
+            lambda done, total, text: self._journal.progress(text, done, total),
+        )
+
+    def _confirm(self, verdict: Verdict, graph: ModelProto) -> Verdict:
+        """Of a model with states, what long runs say to a verdict."""
+        return self._long_runs.confirm(verdict, graph, self._gate) if self._long_runs else verdict
 
     def _judged(self, in_float: ModelProto) -> ModelProto:
         """What is to ship, in the form that ONNX Runtime computes right."""
@@ -318,7 +338,7 @@ class _Procedure:
         return CandidateReport(
             **figures,
             megabytes=candidate.megabytes,
-            verdict=self._gate.check(comparison),
+            verdict=self._confirm(self._gate.check(comparison), candidate.judged),
             comparison=comparison,
             differences=score_differences(expected, scores),
         )

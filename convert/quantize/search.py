@@ -47,6 +47,9 @@ Quantize = Callable[[Groups], "ModelProto"]
 """From the names of the groups that stay in float to the graph with Q/DQ."""
 
 
+Confirm = Callable[[Verdict, "ModelProto"], Verdict]
+
+
 class Sensitivity(Strict):
     """What one group does to the logits when it alone is INT8.
 
@@ -125,6 +128,7 @@ def find_mixed(
     progress: Progress = silent,
     budget_s: float = DEFAULT_BUDGET_S,
     clock: Callable[[], float] = time.monotonic,
+    confirm: Confirm = lambda verdict, _: verdict,
 ) -> Search:
     """Find what can be INT8 so that the gate passes.
 
@@ -138,13 +142,14 @@ def find_mixed(
             changes as the search goes on, and is met at its end.
         budget_s: No graph is begun after this many seconds, but INT8 everywhere.
         clock: Seconds from any start.
+        confirm: Has the last word on what the gate says of a graph.
 
     Raises:
         ConversionError: A graph does not run, or its scores are NaN.
     """
     if len(reference.values) != len(clips):
         raise ValueError(f"{len(reference.values)} reference scores for {len(clips)} clips")
-    runner = _Runner(reference, quantize, tuple(groups), clips, gate, progress, clock)
+    runner = _Runner(reference, quantize, tuple(groups), clips, gate, progress, clock, confirm)
     if not groups:
         return _result(runner, frozenset())
     if runner.judge(frozenset(), "int8"):
@@ -179,6 +184,7 @@ class _Runner:
         gate: Gate,
         progress: Progress,
         clock: Callable[[], float],
+        confirm: Confirm,
     ) -> None:
         self.groups = groups
         self.trials: list[Trial] = []
@@ -190,6 +196,7 @@ class _Runner:
         self._gate = gate
         self._progress = progress
         self._clock = clock
+        self._confirm = confirm
         self._start_s = clock()
         self._done = 0
         self._expected = len(clips)
@@ -207,8 +214,9 @@ class _Runner:
         """Let the gate say whether `kept` in float is enough."""
         in_int8 = len(self.groups) - len(kept)
         text = f"INT8 in {in_int8} of {len(self.groups)} layers ({stage})"
-        comparison = self._compare(kept, range(len(self._clips)), text)
-        verdict = self._gate.check(comparison)
+        graph = self._quantize(kept)
+        comparison = self._compare(graph, range(len(self._clips)), text)
+        verdict = self._confirm(self._gate.check(comparison), graph)
         self.judged[kept] = comparison, verdict
         self.trials.append(
             Trial(
@@ -233,7 +241,7 @@ class _Runner:
                 break
             text = f"Sensitivity of layer {number} of {len(self.groups)}: {group}"
             alone = frozenset(self.groups) - {group}
-            comparison = self._compare(alone, chosen, text)
+            comparison = self._compare(self._quantize(alone), chosen, text)
             self.sensitivity.append(
                 Sensitivity(
                     group=group,
@@ -256,7 +264,7 @@ class _Runner:
         """Fill the bar, as fewer runs were needed than were counted on."""
         self._progress(self._done, self._done, "Search done")
 
-    def _compare(self, kept: Groups, chosen: Sequence[int], text: str) -> Comparison:
+    def _compare(self, graph: ModelProto, chosen: Sequence[int], text: str) -> Comparison:
         self._expected = max(self._expected, self._done + len(chosen))
         start = self._done
 
@@ -266,7 +274,7 @@ class _Runner:
 
         every = len(chosen) == len(self._clips)
         clips = self._clips if every else [self._clips[i] for i in chosen]
-        scores = evaluate(self._quantize(kept), clips, progress=on_clip, what=text)
+        scores = evaluate(graph, clips, progress=on_clip, what=text)
         return self._reference.take(chosen).compare(scores)
 
     def in_order(self, kept: Groups) -> tuple[str, ...]:
