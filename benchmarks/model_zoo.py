@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -46,6 +46,7 @@ COMPUTE_CAPABILITY = "8.6"
 WORKSPACE_MB = 2048  # the attention of mvit_v2_s at batch 4 needs 1.2 GB
 MEMORY_GB = 10
 CLASSES = 400
+_ONNX = "exported.onnx"
 _PRECISIONS: tuple[Literal["fp32", "fp16", "int8"], ...] = ("fp32", "fp16", "int8")
 _SEED = 7
 _LIBRARIES: list[object] = []
@@ -73,7 +74,7 @@ class Row:
         top1_agreement: Share of the windows with the same best class.
         convert_s: Seconds from ONNX to bundle, without the plan.
         plan_mb, plan_s: Of the plan, and of building it.
-        peak_gb: Most memory that the process has held up to here.
+        peak_gb: Most memory that the process of this step held.
         remark: Nodes kept in FP32, notes of the conversion, or why there is no bundle or plan.
     """
 
@@ -108,41 +109,36 @@ def declare_operators() -> None:
     _LIBRARIES.append(library)
 
 
-def measure(name: str, folder: Path) -> Iterator[Row]:
-    """The rows of one model: one for each precision, or one that says why there is none."""
+def export(name: str, folder: Path) -> Row:
+    """Write the model as ONNX; a row with the seconds, or with what went wrong."""
     import torch
 
-    shape = MODELS[name]
-    clip = f"{shape[2]}x{shape[3]}x{shape[4]}"
     declare_operators()
     torch.manual_seed(_SEED)
     start = time.monotonic()
     try:
         exported = export_torch(
-            f"torchvision.models.video:{name}", folder, example_shape=shape, notify=_say
+            f"torchvision.models.video:{name}", folder, example_shape=MODELS[name], notify=_say
         )
     except EdgevidError as exc:
-        yield Row(name, clip, remark=str(exc), peak_gb=_peak_gb())
-        return
-    export_s = time.monotonic() - start
+        return Row(name, _clip(name), remark=str(exc), peak_gb=_peak_gb())
+    exported.path.rename(folder / _ONNX)
     for note in exported.notes:
         _say(note)
-    for precision in _PRECISIONS:
-        yield _convert(name, clip, exported.path, export_s, precision, folder)
+    return Row(name, _clip(name), time.monotonic() - start)
 
 
-def _convert(
-    name: str,
-    clip: str,
-    onnx_file: Path,
-    export_s: float,
-    precision: Literal["fp32", "fp16", "int8"],
-    folder: Path,
-) -> Row:
+def _clip(name: str) -> str:
+    return "x".join(map(str, MODELS[name][2:]))
+
+
+def converted(exported: Row, precision: Literal["fp32", "fp16", "int8"], folder: Path) -> Row:
+    """The row of one precision."""
+    name, clip, export_s = exported.model, exported.clip, exported.export_s
     start = time.monotonic()
     try:
         report = convert(
-            onnx_file,
+            folder / _ONNX,
             folder / f"{name}-{precision}.edgevid",
             precision=precision,
             quantize=_quantize() if precision == "int8" else None,
@@ -216,36 +212,56 @@ def render(row: Row) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _in_own_process(name: str) -> list[Row]:
-    """So that a model's memory is its own, and a crash ends no more than its rows."""
-    command = [sys.executable, "-m", "edgevid.benchmarks.model_zoo", name, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    rows = [Row(**json.loads(line)) for line in done.stdout.splitlines()]
+def measure(name: str) -> Iterator[Row]:
+    """The rows of one model, each step in a process of its own.
+
+    So the memory that each takes is its own, and a crash ends no more than its row.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        exported = _in_own_process(Row(name, _clip(name)), "onnx", folder)
+        if exported.export_s is None:
+            yield exported
+            return
+        for precision in _PRECISIONS:
+            yield _in_own_process(exported, precision, folder)
+
+
+def _in_own_process(before: Row, step: str, folder: str) -> Row:
+    command = [sys.executable, "-m", "edgevid.benchmarks.model_zoo", "--step", step]
+    done = subprocess.run(
+        [*command, "--row", json.dumps(asdict(before)), "--folder", folder],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
     if done.returncode:
-        rows.append(Row(name, "", remark=f"the process ended with status {done.returncode}"))
-    return rows
+        remark = f"the process ended with status {done.returncode}"
+        return replace(before, precision=step, remark=remark)
+    return Row(**json.loads(done.stdout))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the models and print the table; the value is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(MODELS)}")
-    parser.add_argument("--json", action="store_true", help="JSON lines, all in this process")
+    parser.add_argument("--step", choices=["onnx", *_PRECISIONS], help=argparse.SUPPRESS)
+    parser.add_argument("--row", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     names = args.models or list(MODELS)
     if unknown := set(names) - set(MODELS):
         parser.error(f"unknown model {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
-    if args.json:
+    if args.step:
         # A model that needs more is a row with the reason, not a machine that swaps.
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_GB << 30, MEMORY_GB << 30))
-        for name in names:
-            with tempfile.TemporaryDirectory() as folder:
-                for row in measure(name, Path(folder)):
-                    print(json.dumps(asdict(row)), flush=True)
+        before = Row(**args.row)
+        if args.step == "onnx":
+            row = export(before.model, args.folder)
+        else:
+            row = converted(before, args.step, args.folder)
+        print(json.dumps(asdict(row)))
         return 0
     print(_HEADER, flush=True)
     for name in names:
-        for row in _in_own_process(name):
+        for row in measure(name):
             print(render(row), flush=True)
     return 0
 
