@@ -72,7 +72,8 @@ def probe(model: ModelProto, feeds: Mapping[str, Array]) -> Probe:
     del copy.graph.node[:], copy.graph.output[:]
     copy.graph.node.extend(copies)
     copy.graph.output.extend(ends)
-    values = Session(copy).run(feeds)
+    # In order, so that each tensor is let go once its shape is known.
+    values = Session(copy, in_order=True).run(feeds)
     for output, name in outputs.items():
         shapes[name] = tuple(int(size) for size in values[output])
     constants.update({name: values[name] for name in steady if values[name].size <= _SMALL})

@@ -71,7 +71,10 @@ def make_step(model: ModelProto, windows: Sequence[Window]) -> Step:
     if len(model.graph.input) != 1:
         raise NotStepped("it takes several inputs")
     named = name_nodes(model)
-    figures = probe(named, windows[0])
+    try:
+        figures = probe(named, windows[0])
+    except RuntimeError as exc:
+        raise NotStepped(f"its shapes cannot be measured ({exc})") from None
     rolled = cells.roll_up(named, figures)
     if rolled is not None:
         named = rolled.model
