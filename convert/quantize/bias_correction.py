@@ -12,6 +12,7 @@ own, whatever other layers are in INT8, and one pass over the clips measures all
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def measure_shifts(
     sums: dict[str, Array] = dict.fromkeys(means, np.zeros(()))
     steps = 0
     try:
-        session = Session(probe)
+        session = Session(probe, in_order=True)
         for done, clip in enumerate(feeds, 1):
             for values in session.run_steps(clip):
                 steps += 1
@@ -132,18 +133,23 @@ def _probe(
     probe = onnx.ModelProto()
     probe.CopyFrom(quantised)
     del probe.graph.node[:]
+    corrected: dict[str, list[str]] = defaultdict(list)
+    for name, (adds, _) in places.items():
+        corrected[adds.output[0]].append(name)
     twins: dict[str, str] = {}
+    means: dict[str, str] = {}
     for node in view.nodes:
         original = originals.get(node.output[0])
         probe.graph.node.append(original or node)
         if original is not None and node.output[0] in twinned:
             probe.graph.node.append(_twin(node, twins))
+        # Right behind both, so that they can be let go before the next layer.
+        for name in corrected.get(node.output[0], ()):
+            means[name] = _add_mean(
+                probe, node.output[0], twins[node.output[0]], view.producers[name], view
+            )
     known = {t.name for t in probe.graph.initializer}
     probe.graph.initializer.extend(t for t in model.graph.initializer if t.name not in known)
-    means = {
-        name: _add_mean(probe, adds.output[0], twins[adds.output[0]], view.producers[name], view)
-        for name, (adds, _) in places.items()
-    }
     return with_outputs(probe, list(means.values())), means
 
 

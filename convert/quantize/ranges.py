@@ -123,16 +123,22 @@ def with_outputs(model: ModelProto, tensors: Sequence[str]) -> ModelProto:
 def _sizes(model: ModelProto, tensors: Sequence[str], clip: Feeds) -> dict[str, int]:
     """How many bytes each tensor takes for one clip, as float32.
 
-    The graph itself counts the elements, so that no tensor has to be held.
+    The graph itself counts the elements right behind the node that makes them, so that no
+    tensor has to be held.
     """
-    from onnx import ValueInfoProto, helper
+    from onnx import NodeProto, ValueInfoProto, helper
 
     probe = with_outputs(model, [])
     counts = {name: f"{PREFIX}size_{i}" for i, name in enumerate(tensors)}
-    for name, count in counts.items():
-        probe.graph.node.append(helper.make_node("Size", [name], [count]))
-        probe.graph.output.append(ValueInfoProto(name=count))
-    values = next(_run(_session(probe), clip))
+    nodes = []
+    for node in probe.graph.node:
+        nodes.append(node)
+        nodes += [helper.make_node("Size", [o], [counts[o]]) for o in node.output if o in counts]
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del probe.graph.node[:]
+    probe.graph.node.extend(copies)
+    probe.graph.output.extend(ValueInfoProto(name=count) for count in counts.values())
+    values = next(_run(_session(probe, in_order=True), clip))
     return {name: 4 * int(values[count]) for name, count in counts.items()}
 
 
@@ -150,9 +156,9 @@ def _chunks(sizes: Mapping[str, int], max_bytes: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def _session(model: ModelProto) -> Session:
+def _session(model: ModelProto, in_order: bool = False) -> Session:
     try:
-        return Session(model)
+        return Session(model, in_order)
     except RuntimeError as exc:
         raise ConversionError(f"the graph cannot be loaded for calibration: {exc}") from None
 
