@@ -81,7 +81,7 @@ def stream(
         events: Rules such as "onset=0.6,offset=0.4,min=0.5s,merge=0.3s" (docs/events.md); the
             events come through `Stream.results`. None: as for `smooth`; ["none"]: none.
         options: Changes to the temporal contract (hop, window, frame interval).
-        engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine.
+        engine: One of `edgevid.engines.ENGINES`, or an open engine.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
         max_clips: Stop after this many predictions.
         duration_s: Stop each source at this time of its own clock, in seconds.

@@ -81,7 +81,7 @@ def evaluate(
         video: For JSON: the video, where the file does not name it.
         require: What the figures must be, such as "top1>=0.9" (see `require`); whether they
             are is told in `requirements`.
-        engine: "auto", "onnxruntime", "tensorrt", "tensorrt-rtx", or an open engine, which
+        engine: One of `edgevid.engines.ENGINES`, or an open engine, which
             stays open.
         threads: Of the engine on the CPU; None: chosen from the cores at hand.
         batch: Clips only: views of one clip in one call of the graph, at most. For GPUs; on the
