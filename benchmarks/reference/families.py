@@ -180,7 +180,7 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 2 * 7),
             8,
             {"flow": {**FLOW, "layout": "N(TC)HW"}},
-            epochs=4,
+            epochs=12,
             batch=32,
             rate=3e-3,
         ),

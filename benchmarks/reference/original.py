@@ -1,7 +1,8 @@
 """What the original models say, by a way of their own from the file to the scores.
 
-Nothing of the runtime is used: PyAV decodes every frame, NumPy chooses, resizes and
-normalises, PyTorch (of real models ONNX Runtime, on the file as its authors made it) answers.
+Nothing of the runtime is used: PyAV decodes every frame, NumPy chooses and normalises, OpenCV
+resizes whole frames, PyTorch (of some real models ONNX Runtime, on the file as its authors made
+it) answers.
 """
 
 from __future__ import annotations
@@ -84,30 +85,9 @@ def pictures(frames: Sequence[UInt8Array], spec: InputSpec) -> UInt8Array:
     if spec.crop == "fovea":
         top, left = (round((n - k) / 2) for n, k in zip(frames[0].shape, spec.size, strict=False))
         return np.stack([f[top : top + height, left : left + width] for f in frames])
-    weights = _area if spec.interpolation == "area" else _linear
-    rows, columns = weights(frames[0].shape[0], height), weights(frames[0].shape[1], width)
-    resized = [
-        np.einsum("ij,jkc,lk->ilc", rows, f.astype(np.float64), columns, optimize=True)
-        for f in frames
-    ]
-    whole: UInt8Array = np.clip(np.rint(np.stack(resized)), 0, 255).astype(np.uint8)
-    return whole
-
-
-def _area(source: int, out: int) -> Array:
-    """`(out, source)`: how much of each source pixel lies under each new one."""
-    edges = np.arange(out + 1) * source / out
-    pixels = np.arange(source)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    covered: Array = np.clip(overlap, 0, None) * out / source
-    return covered
-
-
-def _linear(source: int, out: int) -> Array:
-    """`(out, source)`: the two source pixels next to the centre of each new one."""
-    centre = np.clip((np.arange(out) + 0.5) * source / out - 0.5, 0, source - 1)
-    near: Array = np.clip(1 - np.abs(centre[:, None] - np.arange(source)), 0, None)
-    return near
+    # As the pictures to train on were made: OpenCV, on the whole frame.
+    how = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}[spec.interpolation]
+    return np.stack([cv2.resize(f, (width, height), interpolation=how) for f in frames])
 
 
 def model_input(clips: UInt8Array, spec: InputSpec) -> Float32Array:

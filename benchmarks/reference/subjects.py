@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.benchmarks.demo_data import demo_spec
 from edgevid.benchmarks.reference.answers import (
     Original,
     onnx_original,
@@ -22,6 +23,7 @@ from edgevid.benchmarks.reference.data import FPS, FRAME_INTERVAL
 from edgevid.benchmarks.reference.families import FAMILIES, Family
 from edgevid.benchmarks.reference.real import CONV3D, LRCN, MOBILENET, MOVINET
 from edgevid.benchmarks.reference.training import export, trained
+from edgevid.demo import MODEL as DEMO
 from edgevid.spec import ClipSpec, InputSpec, OutputKind
 from edgevid.types import Array
 
@@ -123,6 +125,23 @@ def two_stream(cache: Path, quick: bool, say: Callable[[str], None]) -> Subject:
     )
 
 
+def demo(*_: object) -> Subject:
+    """The model that ships: a 3D CNN (as C3D, Tran et al. 2015, arXiv:1412.0767)."""
+    spec = demo_spec()
+    words = spec.model_dump(exclude_unset=True)
+    return Subject(
+        name="demo (3D CNN)",
+        contract="N,C,T,H,W of 8 frames",
+        model=DEMO,
+        spec={**words, "clip": {**words["clip"], "hop_s": spec.clip.period_s}},
+        begin=onnx_original(DEMO, spec.outputs[0].name, {}),
+        clip=spec.clip,
+        inputs=spec.inputs,
+        moving=True,
+        against="ONNX Runtime",
+    )
+
+
 def _real(data: Path, name: str, words: Mapping[str, Any], **more: Any) -> Subject:
     model = data / "models" / name / "model.onnx"
     options = {
@@ -197,9 +216,10 @@ REAL: Mapping[str, Callable[[Path], Subject]] = {
 """Trained models of others, from the folder of shared test data."""
 
 DERIVED: Mapping[str, Callable[[Path, bool, Callable[[str], None]], Subject]] = {
+    "demo": demo,
     "two-stream": two_stream,
     "causal-x3d-stateful": partial(stateful, FAMILIES["causal-x3d"]),
 }
-"""Made of trained reference models."""
+"""The shipped model, and what is made of trained reference models."""
 
 NAMES = (*FAMILIES, *DERIVED, *REAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
@@ -10,8 +9,8 @@ from edgevid.benchmarks import families as table
 from edgevid.benchmarks.reference import networks, volumes
 from edgevid.benchmarks.reference.data import SIZE
 from edgevid.benchmarks.reference.families import FAMILIES
-from edgevid.benchmarks.reference.original import decode, pictures, sample
-from edgevid.spec import ClipSpec, InputSpec
+from edgevid.benchmarks.reference.original import decode, sample
+from edgevid.spec import ClipSpec
 
 torch = pytest.importorskip("torch", reason="pip install 'edgevid[torch]'")
 
@@ -78,19 +77,6 @@ def test_slowfast_s_lateral_connections_carry_the_fast_pathway_over():
     with torch.no_grad():
         net.classes.weight[:, -volumes.SlowFast.FAST[-1] :] = 0  # the fast pathway's own answer
     assert not torch.equal(answers(net, slow, fast), answers(net, slow, fast + 1))
-
-
-@pytest.mark.parametrize("interpolation", ["area", "linear"])
-def test_the_reader_of_originals_resizes_like_opencv(interpolation):
-    rng = np.random.default_rng(1)
-    frame = cv2.GaussianBlur(rng.integers(0, 256, (240, 320, 3), np.uint8), (5, 5), 0)
-    spec = InputSpec(name="x", layout="NCHW", size=(48, 52), interpolation=interpolation)
-    flags = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
-    expected = cv2.resize(frame, (52, 48), interpolation=flags[interpolation])
-    # OpenCV interpolates with weights of 11 bits.
-    apart = np.abs(pictures([frame], spec)[0].astype(int) - expected)
-    assert apart.max() <= 1
-    assert (apart > 0).mean() < {"area": 0.01, "linear": 0.06}[interpolation]
 
 
 def test_the_reader_of_originals_takes_the_nearest_frames(demo_clip):
