@@ -44,5 +44,6 @@ class Journal:
         self.listener("assumption", text)
 
     def note(self, text: str) -> None:
-        self.notes.append(text)
-        self.listener("note", text)
+        if text not in self.notes:
+            self.notes.append(text)
+            self.listener("note", text)
