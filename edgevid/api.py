@@ -27,7 +27,7 @@ from edgevid.pipeline import (
     read_rules,
 )
 from edgevid.protocols import Engine, FrameSource
-from edgevid.sources import expand, open_source
+from edgevid.sources import expand, may_return, open_source
 from edgevid.sources.reconnecting import RetryPolicy
 from edgevid.spec import InputSpec, parse
 from edgevid.tracks import flow_interval
@@ -228,7 +228,10 @@ def open_lane(
     opening = partial(open_source, stream=video_stream)
     if retry is not None:
         opening = partial(opening, read_timeout_s=retry.stall_after_s)
-    lane = [NamedSource(str(uri), partial(opening, uri)) for uri in uris]
+    lane = [
+        NamedSource(str(uri), partial(opening, uri), can_return=may_return(str(uri)))
+        for uri in uris
+    ]
     if len(lane) == 1:
         lane[0].opened = lane[0].reopen()
     return lane

@@ -7,9 +7,9 @@ from typing import Literal
 
 from edgevid.errors import SourceError
 from edgevid.protocols import FrameSource
-from edgevid.sources.uri import Kind, expand, kind_of, redact
+from edgevid.sources.uri import Kind, expand, kind_of, may_return, redact
 
-__all__ = ["expand", "open_source"]
+__all__ = ["expand", "may_return", "open_source"]
 
 
 def open_source(

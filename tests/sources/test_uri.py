@@ -7,7 +7,7 @@ import pytest
 
 from edgevid.errors import SourceError, SourceNotFoundError
 from edgevid.sources import expand, open_source
-from edgevid.sources.uri import Kind, kind_of, local_path, natural_key, redact
+from edgevid.sources.uri import Kind, kind_of, local_path, may_return, natural_key, redact
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,21 @@ def test_stream_index_of_something_without_streams(tmp_path: Path) -> None:
 def test_synthetic_source_is_reached() -> None:
     with pytest.raises(SourceError):
         open_source("synthetic:no-such-pattern")
+
+
+@pytest.mark.parametrize(
+    ("uri", "answer"),
+    [
+        ("rtsp://door/1", True),
+        ("http://door/mjpg", True),
+        ("0", True),
+        ("/dev/video3", True),
+        ("gst:v4l2src ! appsink", True),
+        ("clip.mp4", False),
+        ("synthetic:?live=1", False),
+        ("file:///clip.mp4", False),
+        ("frames/", False),
+    ],
+)
+def test_only_devices_and_streams_can_come_back(uri, answer):
+    assert may_return(uri) is answer
