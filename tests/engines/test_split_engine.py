@@ -128,7 +128,7 @@ def test_tensorrt_builds_and_keeps_a_plan_of_each_stage(split_bundle, monkeypatc
     monkeypatch.setattr(tensorrt_engine, "open_cuda", Cuda)
     monkeypatch.setattr(tensorrt_engine, "build_plan", build)
     monkeypatch.setattr(tensorrt_engine, "load_engine", lambda _trt, data, _key: data)
-    monkeypatch.setattr(tensorrt_engine, "TensorRTEngine", lambda _t, _c, data, _k: data)
+    monkeypatch.setattr(tensorrt_engine, "TensorRTEngine", lambda _t, _c, data, _k, _n: data)
 
     def open_both():
         return [
