@@ -91,6 +91,12 @@ def original_scores(
                 f"output {output!r} has shape {list(raw.shape)} for a batch of 1",
                 "Export the model with one row of scores a window",
             )
+        if not np.isfinite(raw).all():
+            raise ModelError(
+                f"output {output!r} of {model.path} is NaN or infinite on real frames"
+                f"{_broken_weight(model)}",
+                "Check the model where it was trained, and scale, mean and std in the --spec file",
+            )
         rows.append(as_scores(raw, output))
     return np.concatenate(rows)
 
@@ -119,6 +125,17 @@ def _check_shapes(model: Model, states: Sequence[StateSpec], outputs: Mapping[st
                 f"{state.output!r} back as {list(outputs[state.output].shape)}",
                 "Export the model with states that keep their shape",
             )
+
+
+def _broken_weight(model: Model) -> str:
+    """The first weight that is not finite, as the end of a sentence; empty where all are."""
+    from onnx import numpy_helper
+
+    for tensor in model.proto.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            return f": its weight {tensor.name!r} holds NaN or infinity"
+    return ""
 
 
 def _steps(

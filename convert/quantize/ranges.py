@@ -93,6 +93,8 @@ def collect_ranges(
     made = {name for node in model.graph.node for name in node.output}
     if unknown := [name for name in tensors if name not in made]:
         raise ValueError(f"no node makes {', '.join(map(repr, unknown))}")
+    if not tensors:
+        return {}
     chunks = list(_chunks(_sizes(model, tensors, next(iter(feeds))), max_bytes))
     histograms = {name: Histogram() for name in tensors}
     done, total = 0, len(chunks) * len(feeds)

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from made_models import classifier
+from onnx import numpy_helper
 
 from edgevid.convert import convert
 from edgevid.convert.parity import compare, require_parity
@@ -197,3 +198,18 @@ def test_real_architectures_of_an_old_opset(tmp_path: Path, shared: Path, name: 
     assert report.dynamic_batch
     assert report.parity.max_abs_diff <= 1e-5
     assert report.converted.nodes < report.original.nodes
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "net.onnx", "NTCHW")
+    model = onnx.load(path)
+    weight = next(w for w in model.graph.initializer if len(w.dims) > 1)
+    values = numpy_helper.to_array(weight).copy()
+    values.flat[0] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    onnx.save(model, path)
+    with pytest.raises(
+        ModelError, match=f"NaN or infinite .* its weight '{weight.name}' holds NaN"
+    ):
+        convert(path, tmp_path / "b.edgevid", spec=CONTRACT, target="onnx")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.onnx"]
