@@ -66,6 +66,8 @@ def _check_shape(
     if weight is None or len(shape) < 2:
         return "its weights are a vector"
     if node.op_type not in CONVOLUTIONS:
+        if len(shape) > 2:
+            return "its weights are a stack of matrices: no scale a channel in ONNX Runtime"
         outputs = shape[weight.axis]
         inputs = math.prod(shape[-2:]) // outputs
         return _few_channels(inputs, outputs)

@@ -58,7 +58,6 @@ def test_a_node_without_a_name_of_its_own_is_called_by_its_output():
         ("Gemm", "w x", [16, 1], [24, 16], 0, {}),
         ("Gemm", "w x", [16, 1], [16, 24], 1, {"transA": 1}),
         ("MatMul", "x w", [1, 7, 16], [16, 24], 1, {}),
-        ("MatMul", "x w", [2, 7, 16], [2, 16, 24], 2, {}),
         ("MatMul", "w x", [1, 16, 7], [24, 16], 0, {}),
     ],
 )
@@ -213,6 +212,7 @@ def test_both_operands_of_attention_become_int8_and_probabilities_end_at_1():
         ([node("Conv", "x w", "y")], [1, 3, 8, 8], {"w": [12, 3, 1, 1]}, "3 in, 12 out"),
         ([node("Gemm", "x w", "y")], [1, 15], {"w": [15, 8]}, "15 in, 8 out"),
         ([node("MatMul", "x w", "y")], [4, 32], {"w": [32]}, "vector"),
+        ([node("MatMul", "x w", "y")], [2, 7, 16], {"w": [2, 16, 24]}, "a stack of matrices"),
         (
             [node("ConvTranspose", "x w", "y", group=2)],
             [1, 32, 8, 8],
