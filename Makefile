@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --max-worker-restart 0
 
 # A machine without an NVIDIA GPU wants PyTorch's CPU build; the plain one is gigabytes of CUDA.
 TORCH ?= 2.13.0
