@@ -313,16 +313,20 @@ class PyCuda:
             del self._live[event]
 
     def begin_capture(self, stream: int) -> None:  # noqa: ARG002 - the shape of Cuda
-        raise EngineError("pycuda has no CUDA graphs", "pip install 'edgevid[cuda]'")
+        raise _no_graphs()
 
-    def end_capture(self, stream: int) -> int:
-        raise NotImplementedError
+    def end_capture(self, stream: int) -> int:  # noqa: ARG002
+        raise _no_graphs()
 
-    def launch_graph(self, graph: int, stream: int) -> None:
-        raise NotImplementedError
+    def launch_graph(self, graph: int, stream: int) -> None:  # noqa: ARG002
+        raise _no_graphs()
 
-    def destroy_graph(self, graph: int) -> None:
-        raise NotImplementedError
+    def destroy_graph(self, graph: int) -> None:  # noqa: ARG002
+        raise _no_graphs()
+
+
+def _no_graphs() -> EngineError:
+    return EngineError("pycuda has no CUDA graphs", "pip install 'edgevid[cuda]'")
 
 
 def _cuda_error(call: str, name: str, text: str) -> EngineError:
