@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from edgevid.convert.graph import carried_states
 from edgevid.convert.quantize.layer_times import CALLS, LayerTime, onnxruntime_layers, rank
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.tensorrt_build import BuiltPlan, Progress, build_plan
-from edgevid.engines.threads import default_threads
-from edgevid.errors import EdgevidError, EngineError, MissingDependencyError
+from edgevid.errors import EdgevidError, EngineError
 from edgevid.states import States
 from edgevid.types import Array
 
@@ -150,44 +149,12 @@ def _tensorrt(
 
 
 def _openvino(data: bytes) -> TimedEngine:
-    """OpenVINO on the CPU: as many threads as ONNX Runtime gets, and no bfloat16."""
-    try:
-        import openvino
-    except ImportError:
-        raise MissingDependencyError("openvino", "openvino", "Timing on OpenVINO") from None
+    from edgevid.engines.openvino_engine import OpenVinoEngine
 
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": default_threads(),
-        "PERFORMANCE_HINT": "LATENCY",
-        "PERF_COUNT": True,
-    }
-    try:
-        core = openvino.Core()
-        compiled = core.compile_model(core.read_model(data), "CPU", options)
-    except RuntimeError as exc:
-        raise EngineError(
-            f"OpenVINO {openvino.__version__} does not take the graph: {exc}",
-            "Time it on ONNX Runtime",
-        ) from None
-    version = openvino.__version__.partition("-")[0]
-    return TimedEngine(
-        "openvino",
-        f"openvino {version} (CPU)",
-        False,
-        lambda feeds: compiled(dict(feeds)),
-        compiled.release_memory,
-        partial(_openvino_layers, compiled),
-    )
+    engine = OpenVinoEngine(data, counters=True)
 
+    def layers(feeds: Mapping[str, Array]) -> tuple[LayerTime, ...]:
+        engine.infer(feeds)
+        return rank(engine.layer_times(feeds))
 
-def _openvino_layers(compiled: Any, feeds: Mapping[str, Array]) -> tuple[LayerTime, ...]:
-    """By OpenVINO's own counters, of one call."""
-    request = compiled.create_infer_request()
-    request.infer(dict(feeds))
-    request.infer(dict(feeds))
-    return rank(
-        (node.node_name, node.node_type, node.real_time.total_seconds() * 1e3)
-        for node in request.profiling_info
-        if node.real_time
-    )
+    return TimedEngine("openvino", engine.name, False, engine.infer, engine.close, layers)
