@@ -1,0 +1,1 @@
+"""What `edgevid bench` measures with: scenarios, statistics, results."""
