@@ -8,6 +8,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgevid.errors import SpecError
 
+_PLAIN = {
+    "tuple_type": "Input should be a list",
+    "dict_type": "Input should be a table of names and values",
+    "model_type": "Input should be a table of names and values",
+}
+"""What the author of a JSON or TOML file knows by other names than Python's."""
+
 
 class Strict(BaseModel):
     """Immutable, and closed to unknown keys and NaN."""
@@ -31,7 +38,7 @@ def first_problem(exc: ValidationError) -> str:
         return f"unknown key {field!r}"
     if problem["type"] == "missing":
         return f"{field!r} is missing"
-    text = problem["msg"].removeprefix("Value error, ")
+    text = _PLAIN.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     if not field:
         return text
     shown = repr(problem["input"])

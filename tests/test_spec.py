@@ -101,6 +101,8 @@ def test_inputs_that_cannot_be(fields, message):
         ({"inputs": [{**INPUT, "layout": "NCHW"}]}, "layout NCHW without a time axis"),
         ({"inputs": [{**INPUT, "every": 3}]}, "every 3 does not divide num_frames 4"),
         ({"inputs": [{"name": "x"}]}, "'inputs.0.layout' is missing"),
+        ({"inputs": {"name": "x"}}, "inputs: Input should be a list "),
+        ({"clip": 16}, "clip: Input should be a table of names and values "),
     ],
 )
 def test_specs_whose_parts_do_not_fit(change, message):
