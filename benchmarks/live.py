@@ -1,0 +1,52 @@
+"""What a live pipeline must reach, measured: `python -m edgevid.benchmarks.live [PART]...`
+
+paced       eight files at their own rate into one engine: shares and latency
+overload    three times what the engine can do: memory, latency, counts
+reconnect   an RTSP server killed and started again while it is watched
+soak        cameras that misbehave, for half an hour
+
+Prints a table in Markdown: what was asked, what was seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from edgevid.benchmarks.live_rows import Row, table
+from edgevid.benchmarks.live_soak import soak
+
+Part = Callable[[argparse.Namespace], list[Row]]
+
+PARTS: dict[str, Part] = {
+    "soak": lambda args: soak(args.minutes, args.short),
+}
+"""By name, in the order of the table."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print; the value is the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--short", action="store_true", help="only to see that it works")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of the soak")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the rows there")
+    args = parser.parse_args(argv)
+    if unknown := [part for part in args.parts if part not in PARTS]:
+        parser.error(f"no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    rows: list[Row] = []
+    for name in args.parts or PARTS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows += PARTS[name](args)
+    print(table(rows))
+    if args.json:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

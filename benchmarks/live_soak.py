@@ -1,0 +1,120 @@
+"""Four cameras that misbehave all the time, watched from outside for half an hour."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import IO
+
+from edgevid.benchmarks.live_rows import Row, slope
+from edgevid.benchmarks.live_runs import Ending, LiveRun, Sample, demo_bundle, unaccounted
+
+_CAMERAS = 4
+_EVERY_S = 15.0
+_WARM_UP = 1 / 3
+"""Of the time: what is filled once (caches, the allocator's arenas) is no growth."""
+_MB_AN_HOUR = "MB an hour"
+
+
+class _Cameras:
+    """The process that plays the cameras.
+
+    Attributes:
+        urls: One for each.
+        faults: How many of each kind happened so far.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        command = [sys.executable, "-m", "edgevid.benchmarks.faulty_camera"]
+        command += ["--cameras", str(_CAMERAS), "--every", str(every_s)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.urls: list[str] = json.loads(self._process.stdout.readline())["urls"]
+        self.faults: Counter[str] = Counter()
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), daemon=True
+        )
+        self._reader.start()
+
+    def _read(self, lines: IO[str]) -> None:
+        for line in lines:
+            self.faults[json.loads(line)["kind"]] += 1
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def soak(minutes: float, short: bool) -> list[Row]:
+    """Run for so many minutes (half a minute where `short`); crash, memory and counts."""
+    seconds = 30.0 if short else minutes * 60
+    cameras = _Cameras(_EVERY_S / 5 if short else _EVERY_S)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder, "facts.jsonl")
+            options = ["--smooth", "mean:8", "--max-batch", "4", "--log", str(log)]
+            keep = ("outage",)
+            with LiveRun(
+                demo_bundle(), cameras.urls, Path(folder), options,
+                keep=lambda line: line["type"] in keep,
+            ) as run:  # fmt: skip
+                run.wait_for(lambda: len(run.predictions) == _CAMERAS)
+                samples = _watch(run, seconds)
+                outages = sum(line.data["lasted_s"] is None for line in run.lines)
+                ending = run.stop()
+    finally:
+        cameras.close()
+    return _rows(seconds, dict(cameras.faults), outages, samples, ending)
+
+
+def _watch(run: LiveRun, seconds: float) -> list[Sample]:
+    samples = [run.sample()]
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        time.sleep(min(1.0, seconds / 30))
+        samples.append(run.sample())
+        if len(samples) % 60 == 0:
+            run.scrape("/metrics")
+            s = samples[-1]
+            print(
+                f"{s.at_s - samples[0].at_s:6.0f} s  {s.rss_mb:7.1f} MB  {s.files} files  "
+                f"{s.threads} threads  {s.cpu_s:.0f} s of CPU",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+    return samples
+
+
+def _rows(
+    seconds: float, faults: dict[str, int], outages: int, samples: list[Sample], ending: Ending
+) -> list[Row]:
+    what = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
+    warm = samples[int(len(samples) * _WARM_UP) :]
+    rise = slope([s.at_s / 3600 for s in warm], [s.rss_mb for s in warm])
+    interval = f"{rise.low:+.1f} to {rise.high:+.1f}"
+    lost = unaccounted(ending.summary)
+    length = f"{seconds / 60:g} min, {_CAMERAS} streams"
+    return [
+        Row("soak", f"{length}; faults: {what}; {outages} outages", "no crash",
+            f"status {ending.status}, {ending.summary['clips']} windows answered",
+            ending.status == 0),
+        Row("soak", f"slope of memory ({warm[-1].rss_mb:.0f} MB at the end)", "zero within noise",
+            f"{rise.rise:+.1f} {_MB_AN_HOUR}, 95 % interval {interval}", rise.is_zero),
+        Row("soak", "open files, threads: least and most after the warm-up", "nothing leaked",
+            f"{_span([s.files for s in warm])}, {_span([s.threads for s in warm])}"),
+        Row("soak", f"{ending.summary['frames_read']} frames read: neither used, skipped nor "
+            "dropped", "0", str(lost), lost == 0),
+        Row("soak", "from SIGTERM to the end", "2 s", f"{ending.seconds:.2f} s",
+            ending.seconds <= 2),
+    ]  # fmt: skip
+
+
+def _span(values: list[int]) -> str:
+    return f"{min(values)} to {max(values)}"
