@@ -22,6 +22,7 @@ _COMMANDS = {
     "tune": "Find the smoother and the events that suit a bundle.",
     "replay": "Decide once more on the scores that a run kept.",
     "inspect": "Show what a bundle holds, and check it.",
+    "service": "Run as a systemd service, from boot on.",
     "doctor": "Show what this machine can run, and how to mend what it lacks.",
 }
 

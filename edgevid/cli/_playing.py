@@ -138,6 +138,7 @@ class _Meanwhile:
             self._reload()
         if self._signals.terminate and self._until_s is None:
             self._until_s = time.monotonic() + DRAIN_S
+            self._watchers.stopping()
             self._running.stop()
         if self._until_s is not None and time.monotonic() >= self._until_s:
             raise _TimeIsUp

@@ -1,17 +1,21 @@
-"""Who watches a run: the metrics endpoint and the log of facts, where they were asked for."""
+"""Who watches a run: metrics and the log of facts where they were asked for, and systemd."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevid.cli._messages import notice, warning
+from edgevid.errors import OutputError
 
 if TYPE_CHECKING:
     from edgevid.pipeline import Result, Stream
     from edgevid.sinks.delivery import Delivery
-    from edgevid.telemetry import FactLog, RunMetrics
+    from edgevid.telemetry import FactLog, Health, Notifier, RunMetrics
 
 
 class Watchers:
@@ -31,8 +35,11 @@ class Watchers:
         self._address: tuple[str, int] | None = None
         self._log: FactLog | None = None
         self._metrics: RunMetrics | None = None
+        self._health: Health | None = None
+        self._running: Stream | None = None
         self._quiet = quiet
         self._open = ExitStack()
+        self._systemd = self._find_systemd()
         if metrics is not None:
             from edgevid.telemetry import parse_address
 
@@ -52,18 +59,54 @@ class Watchers:
         """
         if self._log is not None:
             self._log.write("info", "run started", engine=running.summary.engine)
-        if self._address is None:
-            return
+        self._running = running
+        if self._address is not None or self._systemd is not None:
+            from edgevid.telemetry import Health
+
+            self._health = Health()
+        if self._address is not None:
+            self._serve(running, delivery)
+        if self._systemd is not None:
+            self._tell(self._systemd.ready)
+
+    def _serve(self, running: Stream, delivery: Delivery) -> None:
         from edgevid.telemetry import RunMetrics, Server
 
-        self._metrics = RunMetrics(running, lambda: delivery.undelivered)
+        assert self._address is not None
+        self._metrics = RunMetrics(running, lambda: delivery.undelivered, self._health)
         server = Server(self._metrics, *self._address)
         self._open.callback(server.close)
         if not self._quiet:
             notice(f"Metrics: {server.address}/metrics, health: {server.address}/health")
 
+    def _find_systemd(self) -> Notifier | None:
+        if "NOTIFY_SOCKET" not in os.environ:
+            return None
+        from edgevid.telemetry import Notifier
+
+        try:
+            found = Notifier.from_environment()
+        except OutputError as exc:
+            warning(str(exc))
+            return None
+        if found is not None:
+            self._open.callback(found.close)
+        return found
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        """Tell systemd; where nobody listens that is said once, and the run goes on."""
+        try:
+            say()
+        except OutputError as exc:
+            self._systemd = None
+            self.warn(str(exc))
+
     def note(self, result: Result) -> None:
         """Hand on one result."""
+        if self._health is not None:
+            self._health.note(result)
+        if self._systemd is not None:
+            self._systemd.note(result)
         if self._metrics is not None:
             self._metrics.note(result)
         if self._log is not None:
@@ -71,8 +114,15 @@ class Watchers:
 
     def seen(self) -> None:
         """The main loop turned once more."""
-        if self._metrics is not None:
-            self._metrics.seen()
+        if self._health is not None:
+            self._health.seen()
+        if self._systemd is not None and self._health is not None and self._running is not None:
+            self._tell(partial(self._systemd.seen, self._running, self._health))
+
+    def stopping(self) -> None:
+        """The end began."""
+        if self._systemd is not None:
+            self._tell(self._systemd.stopping)
 
     def warn(self, text: str) -> None:
         """Say a warning, and write it down."""
@@ -82,6 +132,7 @@ class Watchers:
 
     def close(self) -> None:
         """Stop serving, end the log."""
+        self.stopping()
         if self._log is not None:
             self._log.write("info", "run ended")
         self._open.close()

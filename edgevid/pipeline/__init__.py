@@ -7,7 +7,7 @@ from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingOptions
 from edgevid.pipeline.replay import replay
 from edgevid.pipeline.stream import Stream
-from edgevid.pipeline.summary import LabelSpan, SourceSummary, Summary
+from edgevid.pipeline.summary import LabelSpan, SourceProgress, SourceSummary, Summary
 
 __all__ = [
     "Batching",
@@ -18,6 +18,7 @@ __all__ = [
     "Result",
     "SamplingOptions",
     "SourceEnded",
+    "SourceProgress",
     "SourceStarted",
     "SourceSummary",
     "Stream",

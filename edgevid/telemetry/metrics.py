@@ -7,21 +7,18 @@ is counted as it comes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from edgevid.device.thermal import temperatures
 from edgevid.errors import MissingDependencyError
-from edgevid.pipeline import Result, SourceEnded, SourceStarted, Stream
+from edgevid.pipeline import Result, Stream
+from edgevid.telemetry.health import Health
 from edgevid.types import Outage, Prediction
 
 _STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
 _BUCKETS_S = (1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _FATES = ("read", "used", "skipped", "dropped", "lost")
-
-ALIVE_WITHIN_S = 5.0
-"""A main loop that was not seen for longer hangs: it turns at least twice a second."""
 
 
 class RunMetrics:
@@ -30,7 +27,7 @@ class RunMetrics:
     Args:
         stream: The stream.
         undelivered: What did not reach a sink so far, by the sink's name.
-        clock: Seconds, monotonic; replaced in tests.
+        health: Of the stream, told by the caller of every result.
 
     Raises:
         MissingDependencyError: The extra `metrics` is not installed.
@@ -40,16 +37,13 @@ class RunMetrics:
         self,
         stream: Stream,
         undelivered: Callable[[], dict[str, int]] = dict,
-        clock: Callable[[], float] = time.monotonic,
+        health: Health | None = None,
     ) -> None:
         prometheus = _prometheus()
         self._families = prometheus.core
         self._stream = stream
         self._undelivered = undelivered
-        self._clock = clock
-        self._seen_s = clock()
-        self._last_label_s: dict[str, float] = {}
-        self._away: dict[str, bool] = {}
+        self.health = health or Health()
         self.registry = prometheus.CollectorRegistry()
         self._labels = prometheus.Counter(
             "edgevid_predictions", "Windows answered, by label.", ["source", "label"],
@@ -77,41 +71,11 @@ class RunMetrics:
             for stage in _STAGES:
                 seconds = getattr(result.timings, f"{stage}_ms") / 1e3
                 self._stage_s.labels(stage).observe(seconds)
-            self._last_label_s[result.source_id] = self._clock()
         elif isinstance(result, Outage):
-            self._away[result.source_id] = result.lasted_s is None
             if result.lasted_s is None:
                 self._outages.labels(result.source_id).inc()
             else:
                 self._away_s.labels(result.source_id).inc(result.lasted_s)
-        elif isinstance(result, SourceStarted):
-            self._away[result.source_id] = False
-        elif isinstance(result, SourceEnded):
-            self._away.pop(result.source_id, None)
-            self._last_label_s.pop(result.source_id, None)
-
-    def seen(self) -> None:
-        """The main loop turned once more."""
-        self._seen_s = self._clock()
-
-    def health(self) -> dict[str, Any]:
-        """`alive`: the main loop turns; `ready`: every source is there and was answered once."""
-        now = self._clock()
-        sources = {
-            name: {
-                "away": away,
-                "last_label_age_s": round(now - self._last_label_s[name], 3)
-                if name in self._last_label_s
-                else None,
-            }
-            for name, away in list(self._away.items())
-        }
-        answered = [s["last_label_age_s"] is not None and not s["away"] for s in sources.values()]
-        return {
-            "alive": now - self._seen_s <= ALIVE_WITHIN_S,
-            "ready": bool(answered) and all(answered),
-            "sources": sources,
-        }
 
     def collect(self) -> Iterator[Any]:
         """What is read off when it is asked for: `prometheus_client`'s collector protocol."""
@@ -132,7 +96,7 @@ class RunMetrics:
         yield from (frames, dropped, waiting)
         age = gauge("edgevid_last_label_age_seconds", "Since the last answer.", labels=("source",))
         away = gauge("edgevid_source_away", "1 while a live source is lost.", labels=("source",))
-        for name, facts in self.health()["sources"].items():
+        for name, facts in self.health.report()["sources"].items():
             away.add_metric((name,), float(facts["away"]))
             if facts["last_label_age_s"] is not None:
                 age.add_metric((name,), facts["last_label_age_s"])

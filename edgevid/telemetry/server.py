@@ -79,7 +79,7 @@ class Server:
             body: Iterable[bytes] = self._exposition(environ, start_response)
             return body
         if path == "/health":
-            health = self._metrics.health()
+            health = self._metrics.health.report()
             well = health["alive"] and health["ready"]
             return _json(start_response, "200 OK" if well else "503 Service Unavailable", health)
         return _json(start_response, "404 Not Found", {"try": ["/metrics", "/health"]})

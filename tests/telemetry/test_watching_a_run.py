@@ -17,7 +17,7 @@ from edgevid.errors import OutputError, SourceError, SpecError
 from edgevid.pipeline import CaptureJob, NamedSource, SourceEnded, SourceStarted, Stream
 from edgevid.sources.synthetic import SyntheticSource
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.telemetry import FactLog, RunMetrics, Server, parse_address
+from edgevid.telemetry import FactLog, Health, RunMetrics, Server, parse_address
 from edgevid.types import Outage, SourceInfo, SourceStats, TensorInfo
 
 pytestmark = pytest.mark.timeout(60)
@@ -69,7 +69,7 @@ def test_what_is_scraped_is_what_the_summary_says():
     server = Server(metrics, "127.0.0.1", 0)
     try:
         scrapes = []
-        for number, result in enumerate(running.results(metrics.seen)):
+        for number, result in enumerate(running.results()):
             metrics.note(result)
             if number % 5 == 0:
                 scrapes.append(values(get(f"{server.address}/metrics")[1]))
@@ -102,8 +102,13 @@ def started(name: str) -> SourceStarted:
 def test_health_tells_a_hanging_loop_a_lost_source_and_one_without_a_label():
     now = [100.0]
     running = stream(FIRST)
-    metrics = RunMetrics(running, clock=lambda: now[0])
+    well = Health(clock=lambda: now[0])
+    metrics = RunMetrics(running, health=well)
     server = Server(metrics, "127.0.0.1", 0)
+
+    def note(result) -> None:
+        well.note(result)
+        metrics.note(result)
 
     def health() -> tuple[int, dict]:
         status, text = get(f"{server.address}/health")
@@ -112,21 +117,21 @@ def test_health_tells_a_hanging_loop_a_lost_source_and_one_without_a_label():
     try:
         assert health() == (503, {"alive": True, "ready": False, "sources": {}})
         prediction = next(iter(running))
-        metrics.note(started(FIRST))
+        note(started(FIRST))
         assert health()[0] == 503
-        metrics.note(prediction)
+        note(prediction)
         now[0] += 2.5
         expected = {"away": False, "last_label_age_s": 2.5}
         assert health() == (200, {"alive": True, "ready": True, "sources": {FIRST: expected}})
-        metrics.note(Outage(FIRST, 1.0, "gone"))
+        note(Outage(FIRST, 1.0, "gone"))
         status, facts = health()
         assert (status, facts["sources"][FIRST]["away"]) == (503, True)
-        metrics.note(Outage(FIRST, 1.0, "gone", 3, 4.5))
+        note(Outage(FIRST, 1.0, "gone", 3, 4.5))
         assert health()[0] == 200
         now[0] += 10
         status, facts = health()
         assert (status, facts["alive"]) == (503, False)
-        metrics.seen()
+        well.seen()
         assert health()[0] == 200
         found = values(get(f"{server.address}/metrics")[1])
         assert found["edgevid_outages_total", FIRST] == 1
