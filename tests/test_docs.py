@@ -128,7 +128,9 @@ def test_every_key_of_a_configuration_exists(name, tmp_path):
 def options_of(command: str) -> set[str]:
     found = cli.get_command(click.Context(cli), command)
     assert found is not None, f"no command {command!r}"
-    return {name for p in found.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
+    parts = [found, *found.commands.values()] if isinstance(found, click.Group) else [found]
+    params = [p for part in parts for p in part.params]
+    return {name for p in params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
 
 
 @pytest.mark.parametrize("name", NAMES)
