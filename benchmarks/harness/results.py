@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from edgevid.benchmarks.harness.readings import Heat, Power
+from edgevid.device.state import MachineState
 from edgevid.errors import SpecError
 from edgevid.files import write_atomic
 from edgevid.manifest import Precision
@@ -118,43 +120,6 @@ class Probe(Strict):
     dropped: int = Field(0, description="Windows and frames that were dropped (live).")
     holds: bool
     note: str = ""
-
-
-class MachineState(Strict):
-    """What decides how fast a machine is, at one moment; null: it does not tell."""
-
-    governors: tuple[str, ...] = ()
-    cpu_mhz: tuple[float, ...] = Field((), description="Of each core.")
-    gpu_mhz: float | None = None
-    power_mode: str | None = None
-    temperatures_c: dict[str, float] = Field({}, description="By thermal zone.")
-    throttle_events: dict[str, int] = Field({}, description="Counters since boot, by name.")
-    load: float | None = Field(None, description="Mean of runnable tasks over one minute.")
-
-
-class Series(Strict):
-    """A reading over time."""
-
-    at_s: tuple[float, ...]
-    values: tuple[float, ...]
-
-
-class Power(Strict):
-    """What the run drew, from readings beside it."""
-
-    source: str = Field(description="Where it was read.")
-    mean_mw: float
-    peak_mw: float
-    joules: float
-    joules_per_clip: float | None = None
-    rails_mw: dict[str, Series] = Field({}, description="By rail, in mW.")
-    total: str = Field(description="Name of the rail, or the rails, that the figures are of.")
-
-
-class Heat(Strict):
-    """How warm it became."""
-
-    zones_c: dict[str, Series]
 
 
 class Memory(Strict):

@@ -66,6 +66,18 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def read_number(path: Path) -> int:
+    """The whole number that a system file holds.
+
+    Raises:
+        OSError: There is no such file, it cannot be read, or it holds something else.
+    """
+    try:
+        return int(path.read_bytes())
+    except ValueError:
+        raise OSError(f"{path} holds no number") from None
+
+
 def installed_version(distribution: str) -> str | None:
     """Version of an installed Python distribution, not imported; None where there is none."""
     try:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from edgevid._version import __version__
-from edgevid.device import engines, gpu, jetson, software, system
+from edgevid.device import engines, gpu, jetson, running, software, system
 from edgevid.device.machine import Check, Machine
 
 REPORT_VERSION = 1
@@ -26,6 +26,9 @@ _SECTIONS: dict[str, dict[str, Probe]] = {
         "memory": system.check_memory,
         "GPU": gpu.check_gpu,
         "CUDA": gpu.check_cuda,
+        "GPU clocks": running.check_gpu_clocks,
+        "power": running.check_power,
+        "throttling": running.check_throttling,
     },
     "software": {
         "edgevid": software.check_edgevid,
