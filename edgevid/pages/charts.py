@@ -122,22 +122,31 @@ def bars(title: str, rows: Sequence[Bar], longest: float | None = None) -> Eleme
 
 
 def scatter(
-    title: str, points: Sequence[Point], x_label: str, y_label: str, limit: float | None = None
+    title: str,
+    points: Sequence[Point],
+    x_label: str,
+    y_label: str,
+    limit: float | None = None,
+    *,
+    share: bool = True,
 ) -> Element:
-    """Points with labels and the interval of x; y is a share, shown in percent.
+    """Points with labels and the interval of x.
 
     Args:
         title: What is shown.
         points: At least one.
         x_label, y_label: What the axes show.
         limit: A y at which a dashed line runs.
+        share: y is a share, shown in percent; else any positive figure, from 0 on.
     """
     height = 270.0
     ys = [p.y for p in points] + ([limit] if limit is not None else [])
     right = max(len(p.label) for p in points) * CHARACTER + 14
     x_axis = Axis(x_label, ticks(0.0, max(p.high for p in points)), LEFT, WIDTH - max(right, RIGHT))
     y_ticks = ticks(min(ys), 1.0) if min(ys) < 1 else ticks(0.98, 1.0)
-    y_axis = Axis(y_label, y_ticks, height - BOTTOM, TOP, percent=True)
+    if not share:
+        y_ticks = ticks(0.0, max(ys))
+    y_axis = Axis(y_label, y_ticks, height - BOTTOM, TOP, percent=share)
     marks = [*grid(x_axis, y_axis, height)]
     taken = [_Box(x_axis.at(p.low) - 5, y_axis.at(p.y) - 5, x_axis.at(p.high) + 5) for p in points]
     if limit is not None:
@@ -154,7 +163,7 @@ def scatter(
             line(x_axis.at(p.low), y, x_axis.at(p.high), y, "interval"),
             tag(
                 "circle",
-                titled(f"{p.label}: {p.x:.3g}, {p.y:.2%}"),
+                titled(f"{p.label}: {p.x:.3g}, {f'{p.y:.2%}' if share else f'{p.y:.4g}'}"),
                 class_="hollow" if p.hollow else "mark",
                 cx=x,
                 cy=y,
@@ -200,9 +209,9 @@ def histogram(title: str, values: Sequence[float], x_label: str) -> Element:
     Values below it, 0 too, count in the first bar, those above in the last.
     """
     height = 190.0
-    powers = tuple(float(power) for power in range(_LOWEST, 1))
-    x_axis = Axis(x_label, powers, LEFT, WIDTH - RIGHT - 8, powers=True)
-    edges = [_LOWEST + i / _BINS for i in range(-_LOWEST * _BINS + 1)]
+    powers = tuple(10.0**power for power in range(_LOWEST, 1))
+    x_axis = Axis(x_label, powers, LEFT, WIDTH - RIGHT - 8, log=True)
+    edges = [10 ** (_LOWEST + i / _BINS) for i in range(-_LOWEST * _BINS + 1)]
     counts = [0] * (len(edges) - 1)
     for value in values:
         place = math.floor((math.log10(max(value, 10.0**_LOWEST)) - _LOWEST) * _BINS)
@@ -215,7 +224,7 @@ def histogram(title: str, values: Sequence[float], x_label: str) -> Element:
             marks.append(
                 tag(
                     "rect",
-                    titled(f"{10**low:.2g} to {10**high:.2g}: {number} clips"),
+                    titled(f"{low:.2g} to {high:.2g}: {number} clips"),
                     class_="mark",
                     x=x_axis.at(low) + 0.5,
                     y=top,

@@ -8,7 +8,7 @@ read. Each has a role, a title, and for every mark a title of its own with the e
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -23,6 +23,9 @@ ROW = 22.0
 CHARACTER = 7.2
 """Width of a character in a label, about: that of a wide font."""
 
+_FINE_DECADES = 2
+"""Powers of ten up to which a logarithmic axis marks values between them."""
+
 LEFT, RIGHT, TOP, BOTTOM = 68.0, 16.0, 24.0, 44.0
 """Margins around what axes enclose."""
 
@@ -36,7 +39,8 @@ class Axis:
         ticks: Values that are marked; the first and last are its ends.
         start, end: Where these lie in the drawing.
         percent: Ticks are shares, shown in percent.
-        powers: Ticks are powers of ten.
+        log: The axis is logarithmic; ticks are positive.
+        names: What is written at the ticks instead of their figures.
     """
 
     label: str
@@ -44,17 +48,23 @@ class Axis:
     start: float
     end: float
     percent: bool = False
-    powers: bool = False
+    log: bool = False
+    names: tuple[str, ...] = ()
 
     def at(self, value: float) -> float:
         """Where a value lies; beyond the ends: at the end."""
-        share = (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+        low, high = self.ticks[0], self.ticks[-1]
+        if self.log:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low))
+        share = (value - low) / (high - low)
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def text(self, tick: float) -> str:
         """A tick as it is written."""
-        if self.powers:
-            return f"{10**tick:.{max(-round(tick), 0)}f}"
+        if self.names:
+            return self.names[self.ticks.index(tick)]
+        if self.log:
+            return f"{tick:.{max(-math.floor(math.log10(tick) + 1e-9), 0)}f}"
         unit = self.ticks[1] - self.ticks[0]
         decimals = max(-math.floor(math.log10(unit * (100 if self.percent else 1)) + 1e-9), 0)
         return f"{tick * 100:.{decimals}f} %" if self.percent else f"{tick:.{decimals}f}"
@@ -69,6 +79,17 @@ def ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
     step = next(s * power for s in (1, 2, 5, 10, 20) if _steps(low, high, s * power) < most)
     first = math.floor(low / step + 1e-9)
     return tuple((first + i) * step for i in range(_steps(low, high, step) + 1))
+
+
+def log_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Positive values that enclose both ends: powers of ten, with 2 and 5 times them if few."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    steps = (1, 2, 5) if last - first <= _FINE_DECADES else (1,)
+    last = max(last, first + 1)
+    marked = [s * 10.0**power for power in range(first, last) for s in steps] + [10.0**last]
+    below = max(i for i, tick in enumerate(marked) if tick <= low * (1 + 1e-9) or i == 0)
+    above = min(i for i, tick in enumerate(marked) if tick >= high * (1 - 1e-9))
+    return tuple(marked[below : max(above, below + 1) + 1])
 
 
 def _steps(low: float, high: float, step: float) -> int:
@@ -133,6 +154,12 @@ def text(
 ) -> Element:
     """Words at a place, which is their start, middle or end."""
     return tag("text", text, x=x, y=y, text_anchor=anchor, class_=class_, **attributes)
+
+
+def path(points: Iterable[tuple[float, float]], class_: str, *, joined: bool = True) -> Element:
+    """A line through points, or a dot at each: one mark, however many there are."""
+    steps = (f"{'L' if joined and i else 'M'}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(points))
+    return tag("path", d=("" if joined else "h0").join([*steps, ""]), class_=class_)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Element:

@@ -46,7 +46,7 @@ ul { padding-left: 1.3em; }
   gap: 28px 32px; align-items: start;
 }
 figure { margin: 0; max-width: 500px; break-inside: avoid; }
-figure.wide { max-width: none; margin-bottom: 24px; }
+figure.wide { max-width: none; margin: 24px 0; }
 figure.wide svg { min-width: 620px; }
 figure h3 { margin: 0 0 6px; }
 figcaption { margin-top: 4px; }
@@ -60,6 +60,9 @@ tbody th { font-weight: 600; }
 .text { min-width: 14ch; max-width: 70ch; overflow-wrap: anywhere; }
 .note { display: block; color: var(--quiet); font-size: 0.75rem; }
 tr.kept > * { background: var(--panel); }
+.marks { list-style: none; padding: 0; }
+.marks li { border-left: 4px solid var(--bad); background: var(--panel); padding: 6px 12px; }
+.marks li + li { margin-top: 6px; }
 .good { color: var(--good); font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; }
 code {
@@ -88,6 +91,22 @@ svg .c6 { fill: var(--c6); }
 svg .c7 { fill: var(--c7); }
 svg .c8 { fill: var(--c8); }
 svg .c9 { fill: var(--c9); }
+svg .curve { fill: none; stroke-width: 1.75; stroke-linejoin: round; }
+svg .dots { fill: none; stroke-width: 2.6; stroke-linecap: round; stroke-opacity: 0.6; }
+svg .large { fill: none; stroke-width: 6; stroke-linecap: round; }
+svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 3; stroke-linejoin: round; }
+svg .guide { stroke: var(--ink); stroke-dasharray: 3 3; }
+svg .band { fill: var(--panel); }
+svg .s0 { stroke: var(--c0); }
+svg .s1 { stroke: var(--c1); }
+svg .s2 { stroke: var(--c2); }
+svg .s3 { stroke: var(--c3); }
+svg .s4 { stroke: var(--c4); }
+svg .s5 { stroke: var(--c5); }
+svg .s6 { stroke: var(--c6); }
+svg .s7 { stroke: var(--c7); }
+svg .s8 { stroke: var(--c8); }
+svg .s9 { stroke: var(--c9); }
 svg .grid { stroke: var(--line); stroke-width: 0.75; }
 svg .limit { stroke: var(--bad); stroke-dasharray: 5 4; }
 svg .interval { stroke: var(--quiet); stroke-width: 1.5; }

@@ -1,0 +1,64 @@
+"""A benchmark on the terminal: figures with their intervals, stages, power, and what to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgevid.benchmarks.harness.results import Result
+from edgevid.benchmarks.harness.wording import (
+    figure_rows,
+    interval_note,
+    model_text,
+    power_rows,
+    rough,
+    scenario_text,
+    stage_rows,
+)
+
+
+def print_result(result: Result, console: Console) -> None:
+    """Print everything but the samples."""
+    console.print(f"[bold]{escape(model_text(result))}[/bold]", soft_wrap=True)
+    console.print(escape(scenario_text(result)), soft_wrap=True)
+    console.print()
+    console.print(plain_table(("", "value", "another run"), figure_rows(result)))
+    console.print(f"[dim]({interval_note(result)})[/dim]", soft_wrap=True)
+    if result.search:
+        load = "streams" if result.scenario == "live" else "clips/s"
+        head = (load, "queries", f"p{result.settings.percentile:g} (ms)", "dropped", "holds")
+        tried = (
+            (rough(p.load), str(p.queries), rough(p.percentile_ms), str(p.dropped), _yes(p.holds))
+            for p in result.search
+        )
+        console.print()
+        console.print(plain_table(head, tried))
+    if result.stages:
+        console.print()
+        console.print(plain_table(("ms", "mean", "p50", "p90", "p99", "max"), stage_rows(result)))
+    if rows := list(power_rows(result)):
+        console.print()
+        console.print(plain_table(("", ""), rows, words=True))
+    if result.marks:
+        console.print()
+    for mark in result.marks:
+        console.print(f"[bold]{mark.kind}[/bold]: {escape(mark.text)}", soft_wrap=True)
+
+
+def plain_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False
+) -> Table:
+    """A table without lines; its first column names the rows, the others hold figures or words."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(head))
+    for number, name in enumerate(head):
+        table.add_column(name, justify="right" if number and not words else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
