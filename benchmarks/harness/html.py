@@ -14,6 +14,7 @@ from edgevid.benchmarks.harness.pictures import (
     search_plot,
     steady_latencies,
 )
+from edgevid.benchmarks.harness.readings import Series
 from edgevid.benchmarks.harness.results import Result
 from edgevid.benchmarks.harness.wording import (
     DASH,
@@ -179,20 +180,31 @@ def _power(result: Result) -> Element | None:
         return None
     rows = {name: value for name, value in power_rows(result) if "memory" not in name}
     rows.pop("roofline", None)
-    plots = []
-    if power is not None and any(s.at_s for s in power.rails_mw.values()):
-        plots.append(
-            figure(
-                "Power over time",
-                over_time("Power over time", power.rails_mw, "power (W)", 1e-3),
-                caption=f"From {power.source}.",
-                wide=True,
-            )
-        )
-    if heat is not None and any(s.at_s for s in heat.zones_c.values()):
-        chart = over_time("Temperature over time", heat.zones_c, "temperature (°C)")
-        plots.append(figure("Temperature over time", chart, caption="By thermal zone.", wide=True))
+    plots = [
+        figure(title, over_time(title, series, label, scale), caption=caption, wide=True)
+        for title, series, label, scale, caption in _readings(result)
+        if any(s.at_s for s in series.values())
+    ]
     return section("Power and heat", facts(dict(rows)), *plots)
+
+
+def _readings(result: Result) -> Iterator[tuple[str, dict[str, Series], str, float, str]]:
+    """What was read over time: title, series, unit, scale, caption."""
+    if (power := result.power) is not None:
+        rails = {power.total: power.total_mw} | power.rails_mw
+        gaps = power.gaps
+        missing = (
+            f" {gaps.count} stretches without a reading, the longest {gaps.longest_s:.2g} s."
+            if gaps.count
+            else ""
+        )
+        caption = f"From {power.source}, every {power.interval_s:g} s.{missing}"
+        yield "Power over time", rails, "power (W)", 1e-3, caption
+    if (heat := result.heat) is not None:
+        yield "Temperature over time", heat.zones_c, "temperature (°C)", 1.0, "By thermal zone."
+        clocks = {"CPU, mean of its cores": heat.cpu_mhz, "GPU": heat.gpu_mhz}
+        known = {name: s for name, s in clocks.items() if s is not None}
+        yield "Clocks over time", known, "clock (MHz)", 1.0, "A clock that falls explains much."
 
 
 def _memory(result: Result) -> Element | None:

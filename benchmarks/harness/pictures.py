@@ -9,7 +9,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import numpy.typing as npt
 
-from edgevid.benchmarks.harness.results import Probe, Result, Roofline, Series
+from edgevid.benchmarks.harness.readings import Series
+from edgevid.benchmarks.harness.results import Probe, Result, Roofline
 from edgevid.benchmarks.harness.statistics import outliers
 from edgevid.benchmarks.harness.wording import amount
 from edgevid.pages.parts import percent

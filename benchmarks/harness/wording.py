@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgevid.benchmarks.harness.results import Figure, MachineState, Result
+from edgevid.benchmarks.harness.results import Figure, Result
+from edgevid.device.state import MachineState
 from edgevid.pages.parts import percent
 
 DASH = "–"
@@ -131,5 +132,12 @@ def _machine(state: MachineState) -> Iterator[tuple[str, str]]:
     yield "governor", ", ".join(dict.fromkeys(state.governors)) or DASH
     yield "CPU clock (MHz)", ", ".join(mhz) or DASH
     yield "GPU clock (MHz)", DASH if state.gpu_mhz is None else f"{state.gpu_mhz:.0f}"
+    yield "memory clock (MHz)", DASH if state.memory_mhz is None else f"{state.memory_mhz:.0f}"
+    yield "clocks fixed", DASH if state.clocks_fixed is None else _yes(state.clocks_fixed)
     yield "power mode", state.power_mode or DASH
+    yield "slowed down by", ", ".join(state.slowed_by) or DASH
     yield "load", DASH if state.load is None else f"{state.load:.2f}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

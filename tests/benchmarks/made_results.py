@@ -7,24 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from edgevid.benchmarks.harness.readings import Gaps, Heat, Power, Series
 from edgevid.benchmarks.harness.results import (
     Figure,
-    Heat,
-    MachineState,
     Mark,
     Memory,
     Model,
-    Power,
     Probe,
     Result,
     Roofline,
     Round,
     Samples,
-    Series,
     Settings,
     StageFigures,
 )
 from edgevid.benchmarks.harness.statistics import interval_of_rounds, outliers, statistic
+from edgevid.device.state import MachineState
 
 
 def made_round(rng: np.random.Generator, begun: float, ms: float, n: int, warm: int = 30) -> Round:
@@ -123,13 +121,17 @@ def full_result() -> Result:
         ),
         power=Power(
             source="INA3221", mean_mw=9340.0, peak_mw=11200.0, joules=205.5,
-            joules_per_clip=0.132, total="VDD_IN",
+            joules_per_clip=0.132, total="VDD_IN", interval_s=0.25,
+            gaps=Gaps(count=1, longest_s=1.5, total_s=1.5), total_mw=series(9300, 400),
             rails_mw={
-                "VDD_IN": series(9300, 400), "VDD_CPU_GPU_CV": series(5100, 300),
+                "VDD_CPU_GPU_CV": series(5100, 300),
                 "VDD_SOC": series(1900, 80),
             },
         ),
-        heat=Heat(zones_c={"cpu": series(50, 0.3, 20), "gpu": series(48, 0.3, 21)}),
+        heat=Heat(
+            zones_c={"cpu": series(50, 0.3, 20), "gpu": series(48, 0.3, 21)},
+            cpu_mhz=series(1510, 0, -90), gpu_mhz=series(624, 0),
+        ),
         memory=Memory(
             peak_rss_mb=412.0, gpu_mb=260.0, stages_mb={"load": 300.0, "run": 412.0}
         ),
