@@ -33,6 +33,7 @@ from edgevid.spec import InputSpec, parse
 from edgevid.tracks import flow_interval
 
 _MAX_WAIT_MS = 10_000.0
+_MAX_DECODERS = 4
 
 Source = Union[str, int, "os.PathLike[str]", FrameSource]
 
@@ -122,8 +123,12 @@ def stream(
     rules = decision_rules(checked, smooth, events)
     lanes: list[list[NamedSource]] = []
     try:
-        for one in _as_list(source):
-            lanes.append(open_lane(one, video_stream=video_stream, retry=retry))
+        sources = _as_list(source)
+        decoders = 1 if real_time else _decoders(len(sources))
+        for one in sources:
+            lanes.append(
+                open_lane(one, video_stream=video_stream, retry=retry, decoders=decoders)
+            )
         _check_distinct(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
@@ -209,12 +214,29 @@ def _as_list(source: Source | Sequence[Source]) -> list[Source]:
     return list(source)
 
 
+def _decoders(lanes: int) -> int:
+    """Threads that decode the file of a lane.
+
+    One thread would be the whole run's limit wherever decoding costs more than the model: with
+    a second one the kernel shares the cores between both as they need them.
+    """
+    return max(1, min(len(os.sched_getaffinity(0)) // lanes, _MAX_DECODERS))
+
+
 def open_lane(
-    source: Source, *, video_stream: int | None = None, retry: RetryPolicy | None = None
+    source: Source,
+    *,
+    video_stream: int | None = None,
+    retry: RetryPolicy | None = None,
+    decoders: int = 1,
 ) -> list[NamedSource]:
     """The sources that `source` stands for, for `Stream.add_lane`.
 
     A single one is opened at once, so that its error is raised here.
+
+    Args:
+        decoders: Threads that decode a file. Of what is live each picture is wanted at once,
+            and several threads hold some back.
 
     Raises:
         SourceError: It cannot be opened, or stands for nothing.
@@ -228,10 +250,11 @@ def open_lane(
     opening = partial(open_source, stream=video_stream)
     if retry is not None:
         opening = partial(opening, read_timeout_s=retry.stall_after_s)
-    lane = [
-        NamedSource(str(uri), partial(opening, uri), can_return=may_return(str(uri)))
-        for uri in uris
-    ]
+    lane = []
+    for uri in uris:
+        returns = may_return(str(uri))
+        reopen = partial(opening, uri, threads=1 if returns else decoders)
+        lane.append(NamedSource(str(uri), reopen, can_return=returns))
     if len(lane) == 1:
         lane[0].opened = lane[0].reopen()
     return lane

@@ -8,6 +8,7 @@ import numpy as np
 
 _LOWEST_MS = 1e-3
 _GROWTH = 1.01
+_LOG_GROWTH = math.log(_GROWTH)
 _BUCKETS = 2100
 
 
@@ -18,21 +19,25 @@ class LatencyHistogram:
     """
 
     def __init__(self) -> None:
-        self._counts = np.zeros(_BUCKETS, np.int64)
+        self._counts = [0] * _BUCKETS
+        self._total = 0
         self._sum_ms = 0.0
         self._max_ms = 0.0
 
     def add(self, value_ms: float) -> None:
         """Count one value in milliseconds."""
-        ratio = max(value_ms, _LOWEST_MS) / _LOWEST_MS
-        bucket = min(int(math.log(ratio) / math.log(_GROWTH)), _BUCKETS - 1)
+        bucket = 0
+        if value_ms > _LOWEST_MS:
+            bucket = min(int(math.log(value_ms / _LOWEST_MS) / _LOG_GROWTH), _BUCKETS - 1)
         self._counts[bucket] += 1
+        self._total += 1
         self._sum_ms += value_ms
-        self._max_ms = max(self._max_ms, value_ms)
+        if value_ms > self._max_ms:
+            self._max_ms = value_ms
 
     @property
     def count(self) -> int:
-        return int(self._counts.sum())
+        return self._total
 
     @property
     def mean_ms(self) -> float:

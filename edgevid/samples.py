@@ -148,6 +148,8 @@ class SampleMaker:
 
     def _repeated(self, sample: SampledFrame, pick: Pick) -> list[SampledFrame]:
         """One sample for each tick that the frame stands for; its cost counts once."""
+        if len(pick.ticks_s) == 1:
+            return [sample]
         again = replace(
             sample,
             arrays=self._tracks.repeated(sample.arrays),

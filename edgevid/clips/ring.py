@@ -8,6 +8,8 @@ one contiguous view whatever the position:
     place    0 1 2 3 4 5 6 7
     sample   e f c d e f c d
                  [-------]      the window starts at place 6 mod 4 = 2
+
+A ring for one sample keeps the sample itself: there is nothing to join.
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ class ClipRing:
         self._pushed = 0
 
     def push(self, sample: UInt8Array) -> None:
-        """Write one sample; the oldest one is forgotten."""
+        """Take one sample; the oldest one is forgotten."""
+        if self._num_frames == 1:
+            self._buffer = sample[np.newaxis]
+            self._pushed += 1
+            return
         place = self._pushed % self._num_frames
         self._buffer[place] = sample
         self._buffer[place + self._num_frames] = sample

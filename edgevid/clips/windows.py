@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from edgevid.clips.ring import ClipRing
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.tracks import Tracks
-from edgevid.types import Clip, SampledFrame
+from edgevid.types import Clip, FrameTime, SampledFrame
+
+
+class _Facts(NamedTuple):
+    """What is remembered of a sample; its pixels lie in the ring."""
+
+    time: FrameTime
+    gap: bool
+    capture_ms: float
+    preprocess_ms: float
 
 
 class WindowBuilder:
@@ -34,9 +43,9 @@ class WindowBuilder:
         }
         self._hop = hop
         self._source_id = source_id
-        self._samples: deque[SampledFrame] = deque(maxlen=clip.num_frames)
+        self._samples: deque[_Facts] = deque(maxlen=clip.num_frames)
         self._numbers: deque[int] = deque([-1], maxlen=clip.num_frames)
-        self._new: list[SampledFrame] = []
+        self._new: list[_Facts] = []
         self._until_due = clip.num_frames
         self._emitted = 0
 
@@ -55,8 +64,7 @@ class WindowBuilder:
             self._restart()
         for name, ring in self._rings.items():
             ring.push(sample.arrays[name])
-        # The pixels live in the ring: only the facts are kept here.
-        facts = replace(sample, arrays={})
+        facts = _Facts(sample.time, sample.gap, sample.capture_ms, sample.preprocess_ms)
         repeats = bool(self._samples) and self._samples[-1].time == facts.time
         self._numbers.append(self._numbers[-1] + (not repeats))
         self._samples.append(facts)

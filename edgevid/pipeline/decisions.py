@@ -11,9 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from edgevid.protocols import DelayedSmoother, Smoother, TimedScores
 from edgevid.smoothing import Unsmoothed, as_delayed
@@ -50,8 +48,12 @@ class Scored:
         if not self.inferred_ns:
             return self.timings
         now = time.monotonic_ns()
-        return replace(
-            self.timings,
+        spent = self.timings
+        return StageTimings(
+            spent.capture_ms,
+            spent.preprocess_ms,
+            spent.queue_ms,
+            spent.infer_ms,
             post_ms=(now - self.inferred_ns) / 1e6,
             total_ms=(now - self.received_ns) / 1e6,
         )
@@ -92,7 +94,7 @@ class Decider:
         return [self._prediction(self._waiting.popleft(), smoothed) for smoothed, _ in ready]
 
     def _prediction(self, window: Scored, smoothed: Float32Array) -> Prediction:
-        raw, best = int(np.argmax(window.scores)), int(np.argmax(smoothed))
+        raw, best = int(window.scores.argmax()), int(smoothed.argmax())
         return Prediction(
             source_id=window.source_id,
             index=window.index,

@@ -55,19 +55,20 @@ class Inbox:
         self._capacity = capacity
         priorities = [1] * lanes if isinstance(lanes, int) else lanes
         self._lanes = [_Lane(live=False, priority=p) for p in priorities]
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._spent = 0.0
         self._closed = False
 
     def add_lane(self, priority: int = 1) -> int:
         """One more lane; its number."""
-        with self._changed:
+        with self._lock:
             self._lanes.append(_Lane(live=False, priority=priority, served=self._spent))
             return len(self._lanes) - 1
 
     def set_live(self, lane: int, live: bool) -> None:
         """Choose what a full lane does: drop (live) or wait."""
-        with self._changed:
+        with self._lock:
             self._lanes[lane].live = live
 
     def put(self, lane: int, item: Captured) -> None:
@@ -77,7 +78,7 @@ class Inbox:
             Closed: Nobody will read it.
         """
         box = self._lanes[lane]
-        with self._changed:
+        with self._lock:
             while not self._closed and not box.live and len(box.items) >= self._capacity:
                 self._changed.wait()
             if self._closed:
@@ -92,7 +93,7 @@ class Inbox:
 
     def finish(self, lane: int) -> None:
         """No more items will come on this lane."""
-        with self._changed:
+        with self._lock:
             self._lanes[lane].finished = True
             self._changed.notify_all()
 
@@ -111,7 +112,7 @@ class Inbox:
         Raises:
             Closed: The inbox was closed.
         """
-        with self._changed:
+        with self._lock:
             while not self._closed:
                 left_s = None if until_s is None else until_s - time.monotonic()
                 if left_s is not None and left_s <= 0:
@@ -127,9 +128,8 @@ class Inbox:
 
     def backlog(self, lane: int) -> int:
         """Samples that wait on a live lane; 0 for files, which never fall behind."""
-        with self._changed:
-            box = self._lanes[lane]
-            return box.samples_waiting if box.live else 0
+        box = self._lanes[lane]
+        return box.samples_waiting if box.live else 0
 
     def waiting(self, lane: int) -> int:
         """Samples that wait on a lane."""
@@ -141,7 +141,7 @@ class Inbox:
 
     def close(self) -> None:
         """Wake everybody up and end."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()
 
@@ -189,7 +189,8 @@ class Outbox(Generic[T]):
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._items: deque[T] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._finished = False
         self._closed = False
         self._error: BaseException | None = None
@@ -200,7 +201,7 @@ class Outbox(Generic[T]):
         Raises:
             Closed: Nobody will read it.
         """
-        with self._changed:
+        with self._lock:
             while not self._closed and len(self._items) >= self._capacity:
                 self._changed.wait()
             if self._closed:
@@ -210,7 +211,7 @@ class Outbox(Generic[T]):
 
     def finish(self, error: BaseException | None = None) -> None:
         """No more items will come; `error` is raised in the reader once it has read the rest."""
-        with self._changed:
+        with self._lock:
             self._finished = True
             self._error = error
             self._changed.notify_all()
@@ -222,7 +223,7 @@ class Outbox(Generic[T]):
             Waiting: None came within that many seconds.
             BaseException: What `finish` was given.
         """
-        with self._changed:
+        with self._lock:
             if not self._items and not self._finished:
                 self._changed.wait(within_s)
             if not self._items and not self._finished:
@@ -238,7 +239,7 @@ class Outbox(Generic[T]):
 
     def close(self) -> None:
         """The reader is gone."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._finished = True
             self._items.clear()

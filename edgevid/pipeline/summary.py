@@ -142,6 +142,7 @@ class Summary:
         self.sources: list[SourceSummary] = []
         self._current: dict[str, SourceSummary] = {}
         self.stages = {stage: LatencyHistogram() for stage in _STAGES}
+        self._histograms = [(h, f"{stage}_ms") for stage, h in self.stages.items()]
 
     def note(self, result: Result) -> None:
         """Take in one result of the run, in the order in which the caller gets them."""
@@ -172,8 +173,8 @@ class Summary:
                 f"shorter than a window: its last frame is repeated {prediction.padded} times"
             )
         entry.add_label(prediction)
-        for stage in _STAGES:
-            self.stages[stage].add(getattr(prediction.timings, f"{stage}_ms"))
+        for histogram, field_name in self._histograms:
+            histogram.add(getattr(prediction.timings, field_name))
 
     def outage(self, outage: Outage) -> None:
         """Count a loss when it begins, its length when it ends."""

@@ -51,8 +51,7 @@ class StreamDecoder:
         self._packets = 0
         self._pictures = 0
         self._interlaced = False
-        self._stream_end_s = 0.0
-        self._end_s = 0.0
+        self._end_ticks: dict[int, int] = {}
         self._missing = 0
         self.finished = False
         self.damaged = 0
@@ -70,9 +69,11 @@ class StreamDecoder:
             av.FFmpegError: The container cannot be read on, and `resilient` is False.
         """
         smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
+        chosen = self._stream.index
         for packet in self._demux():
-            self._note_end(packet)
-            if packet.stream.index == self._stream.index:
+            index = packet.stream.index
+            self._note_end(packet, index)
+            if index == chosen:
                 self._packets += packet.size >= smallest and not packet.is_discard
                 yield from self._decode(packet)
         self._missing = self._count_missing()
@@ -101,7 +102,8 @@ class StreamDecoder:
         for picture in pictures:
             self._pictures += 1
             self._interlaced |= picture.interlaced_frame
-            if self._is_sound(picture):
+            # In a sound stream the first two say all; asking costs more than it seems.
+            if not (self._awaits_key or picture.is_corrupt) or self._is_sound(picture):
                 yield picture
             else:
                 self.damaged += 1
@@ -124,13 +126,18 @@ class StreamDecoder:
             return bool(picture.key_frame)
         return bool(picture.pts > self._damaged_pts)
 
-    def _note_end(self, packet: Any) -> None:
-        if packet.pts is None or packet.time_base is None:
-            return
-        end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-        self._end_s = max(self._end_s, end_s)
-        if packet.stream.index == self._stream.index:
-            self._stream_end_s = max(self._stream_end_s, end_s)
+    def _note_end(self, packet: Any, index: int) -> None:
+        """Remember where the packets of each stream end, in its own ticks: seconds cost more."""
+        pts = packet.pts
+        if pts is not None:
+            end = pts + (packet.duration or 0)
+            if end > self._end_ticks.get(index, 0):
+                self._end_ticks[index] = end
+
+    def _end_s(self, *streams: Any) -> float:
+        """Where the last packet of any of these streams ends, in seconds."""
+        ends = [(self._end_ticks.get(s.index, 0), s.time_base) for s in streams]
+        return max((float(ticks * base) for ticks, base in ends if base), default=0.0)
 
     def _count_missing(self) -> int:
         """Frames that left no trace in the decoder: dropped silently, or cut off the file."""
@@ -145,22 +152,21 @@ class StreamDecoder:
         stream, header = self._stream, self._container.format.name
         if header == "avi":
             # Its count is of time slots, empty ones too; its duration FFmpeg may guess.
-            return max(0, round(int(stream.frames) - self._stream_end_s * self._fps))
+            return max(0, round(int(stream.frames) - self._end_s(stream) * self._fps))
         if header.startswith("mov") and stream.frames and stream.duration:
             # A count alone proves nothing, an edit list hides frames that the header counts:
             # the claimed time must be missing as well.
             claimed_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-            is_short = claimed_s - self._stream_end_s > 1.5 / self._fps
+            is_short = claimed_s - self._end_s(stream) > 1.5 / self._fps
             return max(0, int(stream.frames) - self._packets) if is_short else 0
         if header.startswith(("mov", "matroska")) and self._container.duration:
             return self._cut_off_by_duration(self._container.duration / av.time_base)
         return 0
 
     def _cut_off_by_duration(self, claimed_s: float) -> int:
-        short_s = claimed_s - self._end_s
+        end_s = self._end_s(*self._container.streams)
+        short_s = claimed_s - end_s
         if short_s < 0.5:
             return 0
-        self.notes.append(
-            f"the file ends at {self._end_s:.1f} s, its header claims {claimed_s:.1f} s"
-        )
+        self.notes.append(f"the file ends at {end_s:.1f} s, its header claims {claimed_s:.1f} s")
         return int(short_s * self._fps)
