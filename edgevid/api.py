@@ -126,9 +126,7 @@ def stream(
         sources = _as_list(source)
         decoders = 1 if real_time else _decoders(len(sources))
         for one in sources:
-            lanes.append(
-                open_lane(one, video_stream=video_stream, retry=retry, decoders=decoders)
-            )
+            lanes.append(open_lane(one, video_stream=video_stream, retry=retry, decoders=decoders))
         _check_distinct(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
