@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from edgevid.benchmarks.harness.pictures import (
     latency_histogram,
     over_time,
-    percentile_curve,
+    percentile_curves,
     roofline_plot,
     samples_over_time,
     search_plot,
@@ -106,7 +106,7 @@ def _latency(result: Result) -> Element | None:
             ),
             figure(
                 "Latency by percentile",
-                percentile_curve(result),
+                percentile_curves({"": result}),
                 caption="The axis gives every nine the same room: the slow end is the right one.",
             ),
             class_="charts",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from edgevid.benchmarks.harness.compare import Comparison
 from edgevid.benchmarks.harness.results import Result
 from edgevid.benchmarks.harness.wording import (
+    change_rows,
     figure_rows,
     interval_note,
     machine_rows,
@@ -13,6 +15,7 @@ from edgevid.benchmarks.harness.wording import (
     power_rows,
     scenario_text,
     stage_rows,
+    verdict_text,
 )
 
 
@@ -38,6 +41,16 @@ def render(result: Result) -> str:
     if machine := list(machine_rows(result.machine_before, result.machine_after)):
         blocks.append(markdown_table(("", "before", "after"), machine))
     return "\n\n".join(blocks) + "\n"
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The verdict, every figure, and what else differs."""
+    names = comparison.first, comparison.second
+    head = ("figure", *map(_text, names), "times as fast", "interval", "verdict")
+    blocks = [_text(verdict_text(comparison)), markdown_table(head, change_rows(comparison))]
+    said = [f"- differs in {_text(d)}" for d in comparison.differences]
+    said += [f"- **not comparable**: {_text(r)}" for r in comparison.reservations]
+    return "\n\n".join([*blocks, *(["\n".join(said)] if said else [])]) + "\n"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

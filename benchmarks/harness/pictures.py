@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgevid.benchmarks.harness.readings import Series
 from edgevid.benchmarks.harness.results import Probe, Result, Roofline
 from edgevid.benchmarks.harness.statistics import outliers
-from edgevid.benchmarks.harness.wording import amount
+from edgevid.benchmarks.harness.wording import amount, figure_name
 from edgevid.pages.parts import percent
 from edgevid.pages.plots import Band, Column, Curve, Dots, Guide, Scale, plot
 
@@ -55,24 +55,42 @@ def _percentiles(values: _Array) -> list[tuple[str, float]]:
     return [(f"p{p}", float(np.percentile(values, p))) for p in (50, 90, 99)]
 
 
-def percentile_curve(result: Result) -> Element:
-    """The latency at every percentile; the axis stretches the slow end."""
-    values = np.sort(steady_latencies(result))
-    nines = max(math.ceil(math.log10(max(len(values), 10))), 1)
-    # The k-th of n lies at the share (k - 1/2) / n (Hazen): the slowest is not "100 %".
-    shares = (np.arange(len(values)) + 0.5) / len(values)
-    places = -np.log10(1 - shares)
-    kept = np.unique(
-        np.searchsorted(places, np.linspace(0, places[-1], _COLUMNS)).clip(0, len(values) - 1)
-    )
+def percentile_curves(results: Mapping[str, Result]) -> Element:
+    """The latency at every percentile, a curve each; the axis stretches the slow end.
+
+    The k-th of n latencies lies at the share (k - 1/2) / n (Hazen): the slowest is not "100 %".
+    """
+    curves = []
+    for colour, (name, result) in enumerate(results.items()):
+        values = np.sort(steady_latencies(result))
+        places = -np.log10(1 - (np.arange(len(values)) + 0.5) / len(values))
+        kept = np.searchsorted(places, np.linspace(0, places[-1], _COLUMNS))
+        kept = np.unique(np.minimum(kept, len(values) - 1))
+        curves.append(Curve(name, places[kept].tolist(), values[kept].tolist(), colour))
+    nines = max(math.ceil(max(c.xs[-1] for c in curves)), 1)
     names = [(0.0, "0"), (-math.log10(0.5), "50 %")]
     names += [(float(k), f"{100 * (1 - 10.0**-k):.10g} %") for k in range(1, nines + 1)]
-    ys = values[kept]
-    y = Scale("latency (ms)", float(values[0]), float(values[-1]))
+    all_ms = [ms for curve in curves for ms in curve.ys]
+    y = Scale("latency (ms)", min(all_ms), max(all_ms))
     x = Scale("percentile", 0, nines, names=tuple(names))
-    return plot(
-        "Latency by percentile", x, y, curves=[Curve("", places[kept].tolist(), ys.tolist())]
-    )
+    return plot("Latency by percentile", x, y, curves=curves)
+
+
+def rounds_plot(results: Mapping[str, Result], name: str) -> Element:
+    """One figure round by round, a curve and dots for each result."""
+    curves, dots = [], []
+    for colour, (label, result) in enumerate(results.items()):
+        values = result.figures[name].rounds
+        numbers = range(1, len(values) + 1)
+        curves.append(Curve("", numbers, values, colour))
+        dots.append(Dots(label, numbers, values, colour, large=True))
+    every = [value for layer in dots for value in layer.ys]
+    unit = next(iter(results.values())).figures[name].unit
+    most = max(len(layer.xs) for layer in dots)
+    names = tuple((float(i), str(i)) for i in range(0, most + 1, max(most // 8, 1)))
+    x = Scale("round", 0, most, names=names)
+    y = Scale(f"{figure_name(name)} ({unit})", min(every), max(every))
+    return plot("Round by round", x, y, curves=curves, dots=dots)
 
 
 def samples_over_time(result: Result) -> Element:

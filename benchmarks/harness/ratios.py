@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from edgevid.benchmarks.harness.statistics import CONFIDENCE, Samples, student_t
+from edgevid.benchmarks.harness.statistics import CONFIDENCE, Interval, Samples
 from edgevid.errors import SpecError
 from edgevid.strict import Strict
 
@@ -17,6 +17,10 @@ Verdict = Literal["faster", "slower", "no difference seen", "too few rounds"]
 
 _EXACT = 60
 """Rounds up to which the signed-rank distribution is counted out."""
+
+
+_NEXT_TO_NOTHING = 1e-3
+"""Share of a value that the lower end of its interval is taken for, where it is below."""
 
 
 class Ratio(Strict):
@@ -67,31 +71,33 @@ def paired_ratio(
     return _ratio(float(np.median(averages)), ends, confidence, paired=True)
 
 
-def independent_ratio(
-    first: Samples, second: Samples, *, times: bool = True, confidence: float = CONFIDENCE
-) -> Ratio:
-    """Two runs that were made apart, compared by how much the rounds of each differ.
+def independent_ratio(first: Interval, second: Interval, *, times: bool = True) -> Ratio:
+    """Two runs that were made apart, by the intervals that they state.
 
-    Welch's t of the log figures (Welch, The Generalization of Student's Problem, 1947). What
-    changed between the runs but not within them, no statistic can tell from a real difference.
+    Both intervals must be those of another run (`Interval.of_another_run`): two runs of the same
+    thing then differ by more than either says as rarely as the confidence promises. Errors add
+    as squares, each on the side that the other run lies on. What changed between the runs but
+    never within them, no statistic can tell from a real difference.
 
     Args:
-        first, second: A positive figure of each round, any number of rounds.
+        first, second: Of the same figure, positive.
         times: False where more is better.
 
     Raises:
-        SpecError: One is empty, or holds a figure that is not positive.
+        SpecError: A figure is not positive.
     """
-    a, b = _logs(first), _logs(second)
-    gain = float(a.mean() - b.mean()) * (1 if times else -1)
-    if min(len(a), len(b)) < 2:
-        return _ratio(gain, None, confidence, paired=False)
-    errors = [float(x.var(ddof=1)) / len(x) for x in (a, b)]
-    whole = sum(errors)
-    shares = sum(e**2 / (len(x) - 1) for e, x in zip(errors, (a, b), strict=True))
-    degrees = whole**2 / shares if shares else 1.0
-    half = student_t((1 + confidence) / 2, degrees) * math.sqrt(whole)
-    return _ratio(gain, (gain - half, gain + half), confidence, paired=False)
+    a, b = (first, second) if times else (second, first)
+    gain = float(np.subtract(*_logs([a.value, b.value])))
+    below, above = (
+        math.hypot(_reach(a, upper), _reach(b, not upper)) / math.sqrt(2) for upper in (False, True)
+    )
+    return _ratio(gain, (gain - below, gain + above), first.confidence, paired=False)
+
+
+def _reach(interval: Interval, upper: bool) -> float:
+    """From the value to an end, in logs; to nothing at all it would be endless."""
+    end = interval.high if upper else max(interval.low, interval.value * _NEXT_TO_NOTHING)
+    return abs(math.log(end / interval.value))
 
 
 def _ratio(

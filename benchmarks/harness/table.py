@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edgevid.benchmarks.harness.compare import Comparison
 from edgevid.benchmarks.harness.results import Result
 from edgevid.benchmarks.harness.wording import (
+    change_rows,
     figure_rows,
     interval_note,
     model_text,
@@ -17,6 +19,7 @@ from edgevid.benchmarks.harness.wording import (
     rough,
     scenario_text,
     stage_rows,
+    verdict_text,
 )
 
 
@@ -48,13 +51,25 @@ def print_result(result: Result, console: Console) -> None:
         console.print(f"[bold]{mark.kind}[/bold]: {escape(mark.text)}", soft_wrap=True)
 
 
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the verdict, every figure, and what else differs."""
+    head = ("", comparison.first, comparison.second, "times as fast", "interval", "verdict")
+    console.print(plain_table(head, change_rows(comparison)))
+    console.print()
+    for difference in comparison.differences:
+        console.print(f"differs in {escape(difference)}", soft_wrap=True)
+    for reservation in comparison.reservations:
+        console.print(f"[bold]not comparable[/bold]: {escape(reservation)}", soft_wrap=True)
+    console.print(f"[bold]{escape(verdict_text(comparison))}[/bold]", soft_wrap=True)
+
+
 def plain_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False
 ) -> Table:
     """A table without lines; its first column names the rows, the others hold figures or words."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(head))
     for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number and not words else "left")
+        table.add_column(escape(name), justify="right" if number and not words else "left")
     for row in rows:
         table.add_row(*map(escape, row))
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgevid.benchmarks.harness.compare import Comparison
 from edgevid.benchmarks.harness.results import Figure, Result
 from edgevid.device.state import MachineState
 from edgevid.pages.parts import percent
@@ -84,6 +85,34 @@ def figure_rows(result: Result) -> Iterator[tuple[str, str, str]]:
     """Name, value and interval of every figure."""
     for name, figure in result.figures.items():
         yield figure_name(name), amount(figure.value, figure.unit), interval_text(figure)
+
+
+def verdict_text(comparison: Comparison) -> str:
+    """What the scenario's own metric says, and how sure that is."""
+    name, change = next(iter(comparison.figures.items()))
+    ratio = change.ratio
+    sure = f"{ratio.confidence * 100:.4g} % sure"
+    how = "rounds took turns and were paired" if ratio.paired else "two runs made apart"
+    figures = (
+        f"{figure_name(name)} {amount(change.first, change.unit)} and "
+        f"{amount(change.second, change.unit)}"
+    )
+    if ratio.low is None or ratio.high is None:
+        return f"Too few rounds to tell: {figures}."
+    between = f"{ratio.low:.3f} to {ratio.high:.3f} times as fast, {sure}; {how}"
+    if ratio.verdict == "no difference seen":
+        both = f"{comparison.first} and {comparison.second}"
+        return f"No difference seen between {both}: {figures} ({between})."
+    return f"{comparison.second} is {ratio.verdict} than {comparison.first}: {figures} ({between})."
+
+
+def change_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    """Name, both values, ratio and verdict of every figure."""
+    for name, change in comparison.figures.items():
+        values = (amount(v, change.unit) for v in (change.first, change.second))
+        low, high = change.ratio.low, change.ratio.high
+        between = DASH if low is None else f"{low:.3f} to {high:.3f}"
+        yield figure_name(name), *values, f"{change.ratio.value:.3f}", between, change.ratio.verdict
 
 
 def stage_rows(result: Result) -> Iterator[tuple[str, ...]]:

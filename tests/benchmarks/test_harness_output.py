@@ -14,7 +14,7 @@ from rich.console import Console
 from edgevid.benchmarks.harness import html, markdown
 from edgevid.benchmarks.harness.pictures import (
     latency_histogram,
-    percentile_curve,
+    percentile_curves,
     samples_over_time,
     steady_latencies,
 )
@@ -111,7 +111,7 @@ def test_long_runs_are_thinned_but_keep_their_extremes():
     assert len(page) < 250_000
     dots = next(p for p in samples_over_time(result).iter("path") if "dots" in p.get("class", ""))
     assert 700 < dots.get("d", "").count("M") <= 2800
-    ys = [float(y) for y in re.findall(r"L[\d.]+ ([\d.]+)", percentile_curve(result).find(
+    ys = [float(y) for y in re.findall(r"L[\d.]+ ([\d.]+)", percentile_curves({"": result}).find(
         "path").get("d"))]  # fmt: skip
     assert ys == sorted(ys, reverse=True), "a percentile never falls"
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgevid.benchmarks.harness.ratios import independent_ratio, paired_ratio
+from edgevid.benchmarks.harness.statistics import Interval, interval_of_rounds
 from edgevid.errors import SpecError
 
 rounds = st.lists(
@@ -15,16 +16,24 @@ rounds = st.lists(
 )
 
 
+def run_of(values) -> Interval:
+    """The interval that a run of such rounds states."""
+    return interval_of_rounds([[v] for v in values], "mean").of_another_run()
+
+
 @given(rounds)
 def test_a_ratio_turned_round_is_its_inverse(values):
     a, b, _ = np.array(values).T
-    for compare in (paired_ratio, independent_ratio):
-        there, back = compare(a, b), compare(b, a)
+    apart = independent_ratio(run_of(a), run_of(b)), independent_ratio(run_of(b), run_of(a))
+    for there, back in ((paired_ratio(a, b), paired_ratio(b, a)), apart):
         assert there.value == pytest.approx(1 / back.value, rel=1e-6)
         assert there.low == pytest.approx(1 / back.high, rel=1e-6)
         assert there.low <= there.value * (1 + 1e-9) <= there.high * (1 + 2e-9)
-        rate = compare(1 / a, 1 / b, times=False)
-        assert rate.value == pytest.approx(there.value, rel=1e-6)
+    rate = paired_ratio(1 / a, 1 / b, times=False)
+    assert rate.value == pytest.approx(paired_ratio(a, b).value)
+    rate = independent_ratio(run_of(a), run_of(b), times=False)
+    assert rate.value == pytest.approx(apart[1].value)
+    assert rate.low == pytest.approx(apart[1].low)
 
 
 @given(rounds)
@@ -41,7 +50,8 @@ def test_equal_things_are_called_different_in_at_most_one_of_20_tries():
         a, b = (np.exp(drift + 0.01 * rng.standard_t(2, 12)) for _ in range(2))
         wrong["paired"] += paired_ratio(a, b).verdict != "no difference seen"
         a, b = np.exp(rng.normal(0, 0.05, (2, 12)))
-        wrong["independent"] += independent_ratio(a, b).verdict != "no difference seen"
+        verdict = independent_ratio(run_of(a), run_of(b)).verdict
+        wrong["independent"] += verdict != "no difference seen"
     assert max(wrong.values()) / 600 <= 0.07
 
 
@@ -55,7 +65,7 @@ def test_pairs_see_three_percent_that_drift_would_hide():
         found = paired_ratio(a, b)
         seen += found.verdict == "faster"
         assert found.low < 1.03 * 1.02
-        hidden += independent_ratio(a, b).verdict == "no difference seen"
+        hidden += independent_ratio(run_of(a), run_of(b)).verdict == "no difference seen"
     assert seen >= 48
     assert hidden >= 40
 
@@ -84,7 +94,6 @@ def test_five_rounds_are_too_few_and_six_are_enough():
     assert (few.verdict, few.low, few.high) == ("too few rounds", None, None)
     assert few.value == pytest.approx(2)
     assert paired_ratio(a, b).verdict == "faster"
-    assert independent_ratio([1.0], b).verdict == "too few rounds"
 
 
 def test_many_rounds_agree_with_the_exact_count():
@@ -100,4 +109,13 @@ def test_figures_without_a_ratio_are_one_line():
     with pytest.raises(SpecError, match="not positive"):
         paired_ratio([1, 0], [1, 2])
     with pytest.raises(SpecError, match="no rounds"):
-        independent_ratio([], [1])
+        paired_ratio([], [])
+    with pytest.raises(SpecError, match="not positive"):
+        independent_ratio(Interval(value=0, low=0, high=1), run_of([1, 2]))
+
+
+def test_an_interval_that_reaches_down_to_nothing_is_wide_on_that_side_alone():
+    wide = Interval(value=1.0, low=0.0, high=2.0)
+    assert independent_ratio(wide, Interval(value=5.0, low=4.9, high=5.1)).verdict == "slower"
+    assert independent_ratio(Interval(value=5.0, low=4.9, high=5.1), wide).low > 1
+    assert independent_ratio(wide, Interval(value=1.5, low=1.4, high=1.6)).low < 0.1
