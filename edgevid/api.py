@@ -27,7 +27,7 @@ from edgevid.pipeline import (
     read_rules,
 )
 from edgevid.protocols import Engine, FrameSource
-from edgevid.sources import expand, may_return, open_source
+from edgevid.sources import Decoder, expand, may_return, open_source
 from edgevid.sources.reconnecting import RetryPolicy
 from edgevid.spec import InputSpec, parse
 from edgevid.tracks import flow_interval
@@ -62,6 +62,7 @@ def stream(
     flow_method: str | None = None,
     frames: bool = False,
     video_stream: int | None = None,
+    decoder: Decoder = "auto",
     real_time: bool = False,
     strict_time: bool = False,
     max_batch: int = 1,
@@ -90,6 +91,7 @@ def stream(
         flow_method: How optical flow is computed; None: as in the contract.
         frames: Give every frame through `Stream.results` as well, for display.
         video_stream: Index of the video stream in files that hold several.
+        decoder: What reads files and RTSP, see `open_source`.
         real_time: Play files at their own rate, as a camera would, and drop what is too late.
         strict_time: Leave out windows that miss frames, instead of marking them with `gap`.
         max_batch: Windows of different sources that may share one call of the engine.
@@ -124,9 +126,10 @@ def stream(
     lanes: list[list[NamedSource]] = []
     try:
         sources = _as_list(source)
-        decoders = 1 if real_time else _decoders(len(sources))
+        threads_each = 1 if real_time else _decode_threads(len(sources))
+        opening = partial(open_lane, video_stream=video_stream, retry=retry, decoder=decoder)
         for one in sources:
-            lanes.append(open_lane(one, video_stream=video_stream, retry=retry, decoders=decoders))
+            lanes.append(opening(one, decode_threads=threads_each))
         _check_distinct(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
@@ -212,7 +215,7 @@ def _as_list(source: Source | Sequence[Source]) -> list[Source]:
     return list(source)
 
 
-def _decoders(lanes: int) -> int:
+def _decode_threads(lanes: int) -> int:
     """Threads that decode the file of a lane.
 
     One thread would be the whole run's limit wherever decoding costs more than the model: with
@@ -226,15 +229,17 @@ def open_lane(
     *,
     video_stream: int | None = None,
     retry: RetryPolicy | None = None,
-    decoders: int = 1,
+    decode_threads: int = 1,
+    decoder: Decoder = "auto",
 ) -> list[NamedSource]:
     """The sources that `source` stands for, for `Stream.add_lane`.
 
     A single one is opened at once, so that its error is raised here.
 
     Args:
-        decoders: Threads that decode a file. Of what is live each picture is wanted at once,
-            and several threads hold some back.
+        decode_threads: Of a file. Of what is live each picture is wanted at once, and several
+            threads hold some back.
+        decoder: What reads files and RTSP, see `open_source`.
 
     Raises:
         SourceError: It cannot be opened, or stands for nothing.
@@ -245,13 +250,13 @@ def open_lane(
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
     uris = [source] if isinstance(source, int) else expand(source)
-    opening = partial(open_source, stream=video_stream)
+    opening = partial(open_source, stream=video_stream, decoder=decoder)
     if retry is not None:
         opening = partial(opening, read_timeout_s=retry.stall_after_s)
     lane = []
     for uri in uris:
         returns = may_return(str(uri))
-        reopen = partial(opening, uri, threads=1 if returns else decoders)
+        reopen = partial(opening, uri, threads=1 if returns else decode_threads)
         lane.append(NamedSource(str(uri), reopen, can_return=returns))
     if len(lane) == 1:
         lane[0].opened = lane[0].reopen()

@@ -69,6 +69,8 @@ class SourceInfo:
         num_frames: The frame count that the header claims; None where unknown (live).
         is_live: True where frames arrive by the clock and waiting loses them.
         description: How it is read, for people ("h264 1280x720 via PyAV").
+        pipeline: The GStreamer command that shows the same, without passwords; empty: there is
+            none.
     """
 
     width: int
@@ -77,6 +79,7 @@ class SourceInfo:
     num_frames: int | None
     is_live: bool
     description: str
+    pipeline: str = ""
 
 
 @dataclass(frozen=True)

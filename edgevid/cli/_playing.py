@@ -156,8 +156,10 @@ def _play(
 
     for result in running.results(meanwhile):
         watchers.note(result)
-        if isinstance(result, SourceStarted) and result.info.is_live:
-            live.go()
+        if isinstance(result, SourceStarted):
+            watchers.started(result)
+            if result.info.is_live:
+                live.go()
         elif isinstance(result, (Prediction, Event, Outage, Frame)):
             live.delivery.deliver(result)
             if window is not None and _shown(window, result):

@@ -13,7 +13,7 @@ from edgevid.cli._messages import notice, warning
 from edgevid.errors import OutputError
 
 if TYPE_CHECKING:
-    from edgevid.pipeline import Result, Stream
+    from edgevid.pipeline import Result, SourceStarted, Stream
     from edgevid.sinks.delivery import Delivery
     from edgevid.telemetry import FactLog, Health, Notifier, RunMetrics
 
@@ -111,6 +111,11 @@ class Watchers:
             self._metrics.note(result)
         if self._log is not None:
             self._log.note(result)
+
+    def started(self, message: SourceStarted) -> None:
+        """Say which pipeline a source is read with, where it is read with one."""
+        if message.info.pipeline and not self._quiet:
+            notice(f"Reading with: {message.info.pipeline}")
 
     def seen(self) -> None:
         """The main loop turned once more."""

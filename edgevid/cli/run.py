@@ -34,8 +34,8 @@ EXIT_INTERRUPTED = 130
 @click.argument("model", metavar="BUNDLE|MODEL.onnx")
 @click.option(
     "--source", "-s", "sources", multiple=True, metavar="URI",
-    help="Video file, directory, glob, images, rtsp:// or http:// URL, GStreamer pipeline, "
-    "synthetic:. May be given several times.",
+    help="Video file, directory, glob, images, rtsp:// or http:// URL, csi:0, gst: and a "
+    "pipeline, synthetic:. May be given several times.",
 )  # fmt: skip
 @click.option(
     "--camera", "-c", "cameras", multiple=True, metavar="N",
@@ -65,6 +65,11 @@ EXIT_INTERRUPTED = 130
     help="Compute optical flow so, not as the model says.",
 )
 @click.option("--video-stream", type=int, metavar="N", help="Stream of files that hold several.")
+@click.option(
+    "--decoder", type=click.Choice(["auto", "pyav", "gstreamer"]), default="auto",
+    show_default=True,
+    help="What reads files and RTSP; auto: RTSP on the Jetson's decoder where there is one.",
+)  # fmt: skip
 @events_option
 @click.option("--jsonl", metavar="FILE|-", help="Write each prediction as a line of JSON.")
 @export_option
@@ -230,6 +235,7 @@ def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, An
         flow_method=options["flow"],
         frames=bool(options["video"] or options["show"]),
         video_stream=options["video_stream"],
+        decoder=options["decoder"],
         real_time=options["pace"] == "realtime",
         strict_time=options["strict_time"],
         max_batch=options["max_batch"],
@@ -250,7 +256,12 @@ def _reloader(
     config = current_config()
     if config is None or config.sources != sources:
         return None
-    opening = partial(open_lane, video_stream=options["video_stream"], retry=_retry(options))
+    opening = partial(
+        open_lane,
+        video_stream=options["video_stream"],
+        retry=_retry(options),
+        decoder=options["decoder"],
+    )
     return Reloader(running, command, config, opening)
 
 

@@ -22,9 +22,16 @@ _REQUIRED = {
 }
 _CONVERTER = ("onnx", "onnxslim")
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "mpeg4")
-_PLUGINS = {"nvarguscamerasrc": "CSI cameras", "nvvideo4linux2": "hardware decoding"}
+_PLUGINS = {
+    "nvarguscamerasrc": "CSI cameras",
+    "nvvideo4linux2": "hardware decoding",
+    "nvvidconv": "hardware scaling",
+}
 
-_VENV_HINT = "in a virtual environment made with --system-site-packages"
+_MEND_GSTREAMER = (
+    "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad "
+    "gstreamer1.0-libav"
+)
 
 
 def missing_plugins(root: Path = ROOT) -> tuple[str, ...]:
@@ -112,37 +119,20 @@ def check_decoders(machine: Machine) -> Check:
     return Check("decoders", "ok", value)
 
 
-def opencv_has_gstreamer(machine: Machine) -> bool | None:
-    """What OpenCV's build information says; None where OpenCV does not import."""
-    try:
-        information = machine.load("cv2").getBuildInformation()
-    except Exception:
-        return None
-    return re.search(r"GStreamer:\s+YES", information) is not None
-
-
 def check_gstreamer(machine: Machine) -> Check:
-    """GStreamer in OpenCV, which pipelines and a Jetson's CSI cameras need."""
-    present = opencv_has_gstreamer(machine)
-    if present is None:
-        return Check("GStreamer", "info", "unknown: OpenCV does not import")
+    """GStreamer's tools, which pipelines, CSI cameras and a Jetson's decoder need."""
+    version = re.search(r"version (\S+)", machine.run(("gst-launch-1.0", "--version")) or "")
     jetson = is_jetson(machine)
-    if present:
-        lacking = missing_plugins(machine.root) if jetson else ()
-        if lacking:
-            uses = " and ".join(_PLUGINS[name] for name in lacking)
-            value = f"in OpenCV; plugins {', '.join(lacking)} not found ({uses})"
-            mend = "sudo apt install nvidia-l4t-gstreamer nvidia-l4t-camera"
-            return Check("GStreamer", "missing", value, mend)
-        return Check("GStreamer", "ok", "in OpenCV")
-    value = "not in this OpenCV: no pipeline sources"
-    if jetson:
+    if version is None:
         csi = any(camera.is_csi for camera in read_cameras(machine.root))
-        value += ", so not the CSI camera" if csi else ", no CSI cameras"
-        mend = (
-            "pip uninstall -y opencv-python && sudo apt install libopencv-python, "
-            f"{_VENV_HINT}: JetPack's OpenCV has GStreamer"
-        )
+        value = "not installed: no gst: sources"
+        if jetson:
+            value += ", no hardware decoding" + (", so not the CSI camera" if csi else "")
+        return Check("GStreamer", "missing" if jetson else "info", value, _MEND_GSTREAMER)
+    lacking = missing_plugins(machine.root) if jetson else ()
+    if lacking:
+        uses = " and ".join(_PLUGINS[name] for name in lacking)
+        value = f"{version[1]}; plugins {', '.join(lacking)} not found ({uses})"
+        mend = "sudo apt install nvidia-l4t-gstreamer nvidia-l4t-camera"
         return Check("GStreamer", "missing", value, mend)
-    mend = f"Only for pipelines: sudo apt install python3-opencv, {_VENV_HINT}"
-    return Check("GStreamer", "info", value, mend)
+    return Check("GStreamer", "ok", version[1])

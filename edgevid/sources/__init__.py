@@ -7,9 +7,11 @@ from typing import Literal
 
 from edgevid.errors import SourceError
 from edgevid.protocols import FrameSource
-from edgevid.sources.uri import Kind, expand, kind_of, may_return, redact
+from edgevid.sources.uri import Kind, expand, kind_of, may_return, redact, scheme_of
 
-__all__ = ["expand", "may_return", "open_source"]
+Decoder = Literal["auto", "pyav", "gstreamer"]
+
+__all__ = ["Decoder", "expand", "may_return", "open_source"]
 
 
 def open_source(
@@ -21,6 +23,7 @@ def open_source(
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
     open_timeout_s: float = 10.0,
     read_timeout_s: float = 10.0,
+    decoder: Decoder = "auto",
 ) -> FrameSource:
     """Open one source of frames; the first frame is decoded before this returns.
 
@@ -31,7 +34,8 @@ def open_source(
               order of their names (`frame2` before `frame10`);
             - a V4L2 camera: its number (0 or "0") or /dev/videoN;
             - rtsp://, http:// and other URLs that FFmpeg reads;
-            - a GStreamer pipeline that ends in appsink, optionally with `gst:` before it;
+            - `gst:` and a URL, a file or a GStreamer pipeline; `csi:0`, a Jetson's own camera:
+              see `edgevid.sources.gst_pipeline`;
             - `synthetic:...`, see `edgevid.sources.synthetic`.
         stream: Index in the container of the video stream to read; None: FFmpeg's choice
             (the largest picture). Files and URLs only.
@@ -42,6 +46,8 @@ def open_source(
         rtsp_transport: "tcp" loses nothing; "udp" where the device knows nothing else.
         open_timeout_s: How long a network source may take to answer.
         read_timeout_s: How long it may then be silent.
+        decoder: What reads files and RTSP: "pyav", "gstreamer", or "auto": RTSP with
+            GStreamer where a Jetson's decoder is installed, the rest with PyAV.
 
     Raises:
         SourceNotFoundError: The file, folder, glob or camera does not exist.
@@ -55,6 +61,15 @@ def open_source(
     if stream is not None and kind not in (Kind.FILE, Kind.NETWORK):
         raise SourceError(
             f"{redact(name)} has no streams to choose from", "Leave the stream index out"
+        )
+    if kind is Kind.GSTREAMER or _by_gstreamer(name, kind, decoder):
+        from edgevid.sources.gst_pipeline import pipeline_for
+        from edgevid.sources.gstreamer import GStreamerSource
+
+        return GStreamerSource(
+            pipeline_for(name, transport=rtsp_transport, connect_s=open_timeout_s),
+            open_timeout_s=open_timeout_s,
+            read_timeout_s=read_timeout_s,
         )
     if kind in (Kind.FILE, Kind.NETWORK):
         from edgevid.sources.container import ContainerSource
@@ -75,6 +90,17 @@ def open_source(
         from edgevid.sources.images import ImageSource
 
         return ImageSource(name, fps=image_fps)
-    from edgevid.sources.camera import open_camera, open_pipeline
+    from edgevid.sources.camera import open_camera
 
-    return open_camera(name) if kind is Kind.CAMERA else open_pipeline(name)
+    return open_camera(name)
+
+
+def _by_gstreamer(name: str, kind: Kind, decoder: Decoder) -> bool:
+    """True for a file or URL that GStreamer shall decode."""
+    if decoder == "gstreamer":
+        return kind is Kind.FILE or (kind is Kind.NETWORK and scheme_of(name).startswith("rtsp"))
+    if decoder == "pyav" or not scheme_of(name).startswith("rtsp"):
+        return False
+    from edgevid.sources.gst_pipeline import has_jetson_decoder
+
+    return has_jetson_decoder()

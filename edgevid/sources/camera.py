@@ -1,4 +1,4 @@
-"""Cameras and GStreamer pipelines, read with OpenCV."""
+"""V4L2 cameras, read with OpenCV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy as np
 from edgevid.errors import SourceError, SourceNotFoundError
 from edgevid.protocols import WantFrame, every_frame
 from edgevid.sources.timestamps import Timeline
-from edgevid.sources.uri import redact
 from edgevid.types import Array, Frame, FrameTime, SourceInfo, SourceStats
 
 FALLBACK_FPS = 30.0
@@ -158,36 +157,6 @@ def open_camera(name: str) -> CaptureSource:
         # A longer queue hands over frames that are already old.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         return CaptureSource(capture, device, is_live=True, backend="V4L2")
-
-
-def open_pipeline(uri: str) -> CaptureSource:
-    """Open a GStreamer pipeline that ends in `appsink`; a `gst:` before it is dropped.
-
-    Raises:
-        SourceError: This OpenCV has no GStreamer, the pipeline does not start, or it has
-            no appsink.
-    """
-    pipeline = uri.removeprefix("gst:").strip()
-    shown = redact(pipeline)
-    if "appsink" not in pipeline:
-        raise SourceError(
-            f"the GStreamer pipeline {shown!r} has no appsink",
-            "End it with: ! videoconvert ! video/x-raw,format=BGR ! appsink",
-        )
-    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-        raise SourceError(
-            "this OpenCV was built without GStreamer, as all from pip are",
-            "Use JetPack's own: pip uninstall opencv-python, apt install python3-opencv; "
-            "or give a file, camera number or rtsp:// URL, which need no GStreamer",
-        )
-    with _silent_opencv():
-        capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
-        if not capture.isOpened():
-            raise SourceError(
-                f"the GStreamer pipeline {shown!r} does not start",
-                "Try it with gst-launch-1.0, with fakesink in place of appsink",
-            )
-        return CaptureSource(capture, shown, "filesrc" not in pipeline, backend="GStreamer")
 
 
 @contextmanager

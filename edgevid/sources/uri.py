@@ -80,14 +80,14 @@ def kind_of(uri: str) -> Kind:
 
 
 def may_return(uri: str) -> bool:
-    """True for what can be lost and come back: cameras, network streams, GStreamer pipelines."""
+    """True for what can be lost and come back: cameras, network streams, GStreamer's places."""
     network = scheme_of(uri) in _NETWORK_SCHEMES
     camera = (uri.isdecimal() and not os.path.exists(uri)) or uri.startswith("/dev/video")
     return network or camera or _is_pipeline(uri)
 
 
 def _is_pipeline(uri: str) -> bool:
-    return uri.startswith("gst:") or (" ! " in uri and "appsink" in uri)
+    return uri.startswith(("gst:", "csi:")) or (" ! " in uri and "appsink" in uri)
 
 
 def _kind_of_path(uri: str) -> Kind:

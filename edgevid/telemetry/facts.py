@@ -57,9 +57,11 @@ class FactLog:
     def note(self, result: Result) -> None:
         """Write down what a result tells, if it is a fact about a source."""
         if isinstance(result, SourceStarted):
+            pipeline = {"pipeline": result.info.pipeline} if result.info.pipeline else {}
             self.write(
-                "info", "source started", source=result.source_id, how=result.info.description
-            )
+                "info", "source started", source=result.source_id, how=result.info.description,
+                **pipeline,
+            )  # fmt: skip
             for note in result.notes:
                 self.write("info", "note", source=result.source_id, text=note)
         elif isinstance(result, Outage):

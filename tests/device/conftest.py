@@ -17,12 +17,10 @@ ROOTS = Path(__file__).parents[1] / "data" / "roots"
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "mpeg4")
 
 
-def _loader(gstreamer: bool, codecs: tuple[str, ...], broken: dict[str, Exception]) -> Any:
-    answer = "YES (1.20.3)" if gstreamer else "NO"
-    build = f"  Video I/O:\n    FFMPEG:     YES\n    GStreamer:                   {answer}\n"
+def _loader(codecs: tuple[str, ...], broken: dict[str, Exception]) -> Any:
     modules = {
         "numpy": SimpleNamespace(__version__="2.2.0"),
-        "cv2": SimpleNamespace(__version__="4.11.0", getBuildInformation=lambda: build),
+        "cv2": SimpleNamespace(__version__="4.11.0"),
         "av": SimpleNamespace(__version__="15.0.0", codecs_available=set(codecs)),
         "onnxruntime": SimpleNamespace(
             __version__="1.22.0", get_available_providers=lambda: ["CPUExecutionProvider"]
@@ -37,6 +35,15 @@ def _loader(gstreamer: bool, codecs: tuple[str, ...], broken: dict[str, Exceptio
         return modules[name]
 
     return load
+
+
+def _runner(smi: Path, gstreamer: bool) -> Callable[[tuple[str, ...]], str | None]:
+    def run(command: tuple[str, ...]) -> str | None:
+        if command[0] == "gst-launch-1.0":
+            return "gst-launch-1.0 version 1.20.3\nGStreamer 1.20.3" if gstreamer else None
+        return smi.read_text() if smi.exists() else None
+
+    return run
 
 
 @pytest.fixture
@@ -64,8 +71,8 @@ def machine() -> Callable[..., Machine]:
             python=(3, 10, 12),
             in_venv=True,
             version=(packages or {}).get,
-            load=_loader(gstreamer, codecs, broken or {}),
-            run=lambda _: smi.read_text() if smi.exists() else None,
+            load=_loader(codecs, broken or {}),
+            run=_runner(smi, gstreamer),
             may_open=Path.exists,
         )
         return replace(made, **changes)

@@ -70,7 +70,7 @@ def test_a_thor_with_everything_at_full_speed(machine):
     assert check(report, "cores").value == "14 usable, limited to 4 by the control group"
     gstreamer = check(report, "GStreamer")
     assert gstreamer.state == "missing"
-    assert "libopencv-python" in gstreamer.mend
+    assert "gstreamer1.0-tools" in gstreamer.mend
 
 
 def test_a_pc_without_a_gpu_lacks_nothing(machine):
@@ -161,7 +161,9 @@ def test_a_gpu_too_old_for_tensorrt(machine):
 
 def test_the_csi_camera_needs_gstreamer(machine):
     with_csi = check(diagnose(machine(NANO)), "GStreamer")
-    assert with_csi.value == "not in this OpenCV: no pipeline sources, so not the CSI camera"
+    assert with_csi.value == (
+        "not installed: no gst: sources, no hardware decoding, so not the CSI camera"
+    )
     on_a_pc = check(diagnose(machine(PC)), "GStreamer")
     assert on_a_pc.state == "info"
 
@@ -169,7 +171,7 @@ def test_the_csi_camera_needs_gstreamer(machine):
 def test_gstreamer_plugins_of_a_jetson(machine):
     lacking = check(diagnose(machine(THOR, gstreamer=True)), "GStreamer")
     assert lacking.state == "missing"
-    assert "nvarguscamerasrc, nvvideo4linux2 not found" in lacking.value
+    assert "nvarguscamerasrc, nvvideo4linux2, nvvidconv not found" in lacking.value
     assert check(diagnose(machine(PC, gstreamer=True)), "GStreamer").state == "ok"
 
 

@@ -130,30 +130,3 @@ def test_a_device_that_is_no_camera(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match=r"/dev/null cannot be opened.*group `video`"):
         camera.open_camera("/dev/null")
     assert capfd.readouterr() == ("", "")
-
-
-def test_pipeline_without_appsink() -> None:
-    with pytest.raises(SourceError, match=r"has no appsink.*videoconvert"):
-        open_source("gst:videotestsrc ! autovideosink")
-
-
-def test_pipeline_without_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: False)
-    with pytest.raises(SourceError, match=r"without GStreamer.*apt install python3-opencv"):
-        open_source("videotestsrc ! videoconvert ! appsink")
-
-
-def test_pipeline_with_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[tuple[str, int]] = []
-
-    def fake_capture(pipeline: str, backend: int) -> FakeCapture:
-        opened.append((pipeline, backend))
-        return FakeCapture([1.0, 2.0])
-
-    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: True)
-    monkeypatch.setattr(cv2, "VideoCapture", fake_capture)
-    source = open_source("gst: rtspsrc location=rtsp://me:secret@cam/1 ! appsink")
-    assert opened == [("rtspsrc location=rtsp://me:secret@cam/1 ! appsink", cv2.CAP_GSTREAMER)]
-    assert source.source_id == "rtspsrc location=rtsp://***@cam/1 ! appsink"
-    assert source.info.is_live
-    assert not open_source("filesrc location=a.mp4 ! appsink").info.is_live
