@@ -1,6 +1,6 @@
 # make demo   install, convert the model that ships with edgevid, run it on the clip that ships
 # make test   install what the tests need and run them all
-# make lint   ruff, mypy and import-linter
+# make lint   ruff, mypy, import-linter; shellcheck and hadolint for jetson/
 # make demo-model   train the shipped model anew (a few minutes) and measure it
 
 PYTHON ?= python3
@@ -14,6 +14,9 @@ TORCH ?= 2.13.0
 comma := ,
 # The TensorRT-RTX wheels exist for x86-64 only.
 RTX := $(if $(filter x86_64,$(shell uname -m)),$(comma)tensorrt-rtx)
+
+# Its wheels exist for x86-64 only; elsewhere the system's package.
+SHELLCHECK := $(if $(filter x86_64,$(shell uname -m)),$(BIN)/)shellcheck
 
 .PHONY: demo test lint demo-model clean
 
@@ -34,6 +37,8 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SHELLCHECK) jetson/install.sh .ci/run
+	$(BIN)/hadolint jetson/Dockerfile
 
 demo-model: $(VENV)/.dev-installed
 	$(BIN)/python -m edgevid.benchmarks.demo_model --out edgevid/demo

@@ -94,6 +94,8 @@ def test_the_sdist_builds_the_same_wheel(sdist, wheel, tmp_path):
         names = {m.name.split("/", 1)[1] for m in archive.getmembers() if "/" in m.name}
         archive.extractall(tmp_path, filter="data")
     assert {"LICENSE", "README.md", "convert/workflow.py", "benchmarks/demo_model.py"} <= names
+    kit = {f"jetson/{p.name}" for p in (ROOT / "jetson").iterdir() if p.is_file()}
+    assert "jetson/install.sh" in kit <= names
     (source,) = (p for p in tmp_path.iterdir() if p.is_dir())
     assert contents(build("wheel", source, tmp_path / "out")) == contents(wheel)
 
