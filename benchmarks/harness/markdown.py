@@ -6,6 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from edgevid.benchmarks.harness.compare import Comparison
 from edgevid.benchmarks.harness.results import Result
+from edgevid.benchmarks.harness.sweep import Sweep
+from edgevid.benchmarks.harness.sweep_words import (
+    POINTS_NOTE,
+    headline,
+    point_head,
+    point_rows,
+    setting_text,
+)
 from edgevid.benchmarks.harness.wording import (
     change_rows,
     figure_rows,
@@ -51,6 +59,21 @@ def render_comparison(comparison: Comparison) -> str:
     said = [f"- differs in {_text(d)}" for d in comparison.differences]
     said += [f"- **not comparable**: {_text(r)}" for r in comparison.reservations]
     return "\n\n".join([*blocks, *(["\n".join(said)] if said else [])]) + "\n"
+
+
+def render_sweep(sweep: Sweep) -> str:
+    """Every point, the best ones, and what could not be measured."""
+    first = sweep.points[0].result
+    words = (f"{setting_text(s.setting)}: {s.reason}" for s in sweep.skipped)
+    skipped = [f"- not measured: {_text(said)}" for said in words]
+    blocks = [
+        f"{_text(model_text(first))}. {_text(scenario_text(first))}.",
+        markdown_table(point_head(sweep), point_rows(sweep)),
+        _text(POINTS_NOTE),
+        _text(headline(sweep)),
+        *(["\n".join(skipped)] if skipped else []),
+    ]
+    return "\n\n".join(blocks) + "\n"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -10,6 +10,14 @@ from rich.table import Table
 
 from edgevid.benchmarks.harness.compare import Comparison
 from edgevid.benchmarks.harness.results import Result
+from edgevid.benchmarks.harness.sweep import Sweep
+from edgevid.benchmarks.harness.sweep_words import (
+    POINTS_NOTE,
+    headline,
+    point_head,
+    point_rows,
+    setting_text,
+)
 from edgevid.benchmarks.harness.wording import (
     change_rows,
     figure_rows,
@@ -63,13 +71,34 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(f"[bold]{escape(verdict_text(comparison))}[/bold]", soft_wrap=True)
 
 
+def print_sweep(sweep: Sweep, console: Console) -> None:
+    """Print every point, the best ones, and what could not be measured."""
+    first = sweep.points[0].result
+    console.print(f"[bold]{escape(model_text(first))}[/bold]", soft_wrap=True)
+    console.print(escape(scenario_text(first)), soft_wrap=True)
+    console.print()
+    console.print(plain_table(point_head(sweep), point_rows(sweep, intervals=False)))
+    console.print(f"[dim]{POINTS_NOTE}[/dim]", soft_wrap=True)
+    console.print()
+    for skipped in sweep.skipped:
+        words = f"{setting_text(skipped.setting)}: {skipped.reason}"
+        console.print(f"not measured: {escape(words)}", soft_wrap=True)
+    for point in sweep.points:
+        for mark in point.result.marks:
+            words = f"{setting_text(point.setting)}: {mark.text}"
+            console.print(f"[bold]{mark.kind}[/bold]: {escape(words)}", soft_wrap=True)
+    console.print(f"[bold]{escape(headline(sweep))}[/bold]", soft_wrap=True)
+
+
 def plain_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False
 ) -> Table:
     """A table without lines; its first column names the rows, the others hold figures or words."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(head))
     for number, name in enumerate(head):
-        table.add_column(escape(name), justify="right" if number and not words else "left")
+        table.add_column(
+            escape(name), justify="right" if number and not words else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(escape, row))
     return table
