@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevid.benchmarks.harness.readings import Series
-from edgevid.benchmarks.harness.results import Probe, Result, Roofline
+from edgevid.benchmarks.harness.results import Probe, Result
+from edgevid.benchmarks.harness.roofline import Roofline
 from edgevid.benchmarks.harness.statistics import outliers
 from edgevid.benchmarks.harness.wording import amount, figure_name
 from edgevid.pages.parts import percent

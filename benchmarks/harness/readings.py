@@ -60,3 +60,17 @@ class Heat(Strict):
     def throttled(self) -> bool:
         """True where anything slowed the device during the run."""
         return bool(self.throttle_events or self.slowed_s)
+
+
+class Memory(Strict):
+    """Memory of the process, in MB (10^6 bytes)."""
+
+    peak_rss_mb: float
+    stages_mb: dict[str, float] = Field({}, description="Peak by what was being done.")
+    exact: bool = Field(True, description="False: peaks shorter than a stage may be missing.")
+    gpu_mb: float | None = Field(
+        None, description="Rise of the memory in use on discrete GPUs, of all programs."
+    )
+    system_mb: float | None = Field(
+        None, description="Fall of the machine's available memory; on a Jetson the GPU is in it."
+    )

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from edgevid.benchmarks.harness.readings import Heat, Power
+from edgevid.benchmarks.harness.readings import Heat, Memory, Power
+from edgevid.benchmarks.harness.roofline import Roofline
 from edgevid.device.state import MachineState
 from edgevid.errors import SpecError
 from edgevid.files import write_atomic
@@ -120,27 +121,6 @@ class Probe(Strict):
     dropped: int = Field(0, description="Windows and frames that were dropped (live).")
     holds: bool
     note: str = ""
-
-
-class Memory(Strict):
-    """Memory of the process, in MB (10^6 bytes)."""
-
-    peak_rss_mb: float
-    stages_mb: dict[str, float] = Field({}, description="Peak by what was being done.")
-    gpu_mb: float | None = None
-
-
-class Roofline(Strict):
-    """How near a run came to what the device can do (Williams et al. 2009)."""
-
-    gflop_per_clip: float = Field(description="10^9 operations, a multiply-add counts two.")
-    mb_per_clip: float = Field(description="10^6 bytes to and from memory, at least.")
-    peak_gflop_s: float
-    peak_gb_s: float
-    peaks_from: str = Field(description="The source of the two peaks.")
-    bound: Literal["compute", "memory"]
-    reached_gflop_s: float
-    share: float = Field(description="Of the limit at this intensity.")
 
 
 class Mark(Strict):

@@ -37,6 +37,12 @@ def gpu_mhz(root: Path = ROOT) -> float | None:
     return max(clocks) / 1e6 if clocks else None
 
 
+def gpu_limit_mhz(root: Path = ROOT) -> float | None:
+    """Highest clock that the power mode allows the integrated GPU, in MHz; None without one."""
+    limits = [hertz for folder in _gpus(root) if (hertz := _number(folder / "max_freq"))]
+    return max(limits) / 1e6 if limits else None
+
+
 def memory_mhz(root: Path = ROOT) -> float | None:
     """Clock of a Jetson's memory controller, in MHz; None where this user may not see it."""
     hertz = _number(root / _MEMORY)

@@ -15,12 +15,12 @@ from edgevid.benchmarks.harness.results import (
     Model,
     Probe,
     Result,
-    Roofline,
     Round,
     Samples,
     Settings,
     StageFigures,
 )
+from edgevid.benchmarks.harness.roofline import Roofline
 from edgevid.benchmarks.harness.statistics import interval_of_rounds, outliers, statistic
 from edgevid.device.state import MachineState
 
@@ -138,7 +138,8 @@ def full_result() -> Result:
         roofline=Roofline(
             gflop_per_clip=1.2, mb_per_clip=14.0, peak_gflop_s=900.0, peak_gb_s=68.0,
             peaks_from="measured on this machine", bound="compute", reached_gflop_s=110.0,
-            share=0.12,
+            share=0.12, limit_ms=1.33, gflop_by_numbers={"fp32": 1.2}, gflop_by_kind={"Conv": 1.2},
+            layers_mb_per_clip=61.0, layers_limit_ms=2.0, layers_share=0.18, memory_bound_share=0.3,
         ),
         marks=(
             Mark(kind="throttled", text="the CPU was throttled: cpu-thermal reached 70 °C"),

@@ -34,7 +34,7 @@ class NvmlReader:
         Args:
             nvml: Stands for the module `pynvml` in tests.
         """
-        nvml = nvml or _module()
+        nvml = nvml or nvml_module()
         if nvml is None:
             return None
         try:
@@ -76,7 +76,8 @@ class NvmlReader:
             return None
 
 
-def _module() -> Any | None:
+def nvml_module() -> Any | None:
+    """The module `pynvml`; None without the package."""
     try:
         import pynvml
     except ImportError:
