@@ -213,6 +213,7 @@ def _memory(result: Result) -> Element | None:
         return None
     lengths = [Bar(stage, mb, rough(mb, "MB")) for stage, mb in memory.stages_mb.items()]
     gpu = "" if memory.gpu_mb is None else f"; {rough(memory.gpu_mb, 'MB')} of the GPU's"
+    gpu += "" if memory.exact else ". Peaks shorter than a stage may be missing"
     return section(
         "Memory",
         paragraph(f"At most {rough(memory.peak_rss_mb, 'MB')}{gpu}."),
@@ -227,19 +228,35 @@ def _roofline(result: Result) -> Element | None:
     if roof is None:
         return None
     kind = "arithmetic" if roof.bound == "compute" else "memory"
+    operators = [Bar(k, v, rough(v, "GFLOP")) for k, v in roof.gflop_by_kind.items() if v > 0]
+    uncounted = ", ".join(f"{name} ({n})" for name, n in roof.uncounted.items())
     return section(
         "Roofline",
         paragraph(
-            f"A clip takes {rough(roof.gflop_per_clip)} billion operations on at least "
-            f"{rough(roof.mb_per_clip, 'MB')} of memory traffic: {kind} limits this model here. "
-            f"The run reaches {rough(roof.reached_gflop_s, 'GFLOP/s')}, {percent(roof.share)} of "
-            "what the device allows."
+            f"A clip takes {rough(roof.gflop_per_clip)} billion operations and at least "
+            f"{rough(roof.mb_per_clip, 'MB')} of memory traffic: {kind} limits this model here, to "
+            f"{rough(roof.limit_ms, 'ms')} a clip. The run reaches {percent(roof.share)} of that "
+            f"limit, {rough(roof.reached_gflop_s, 'GFLOP/s')}. Where all that lies between layers "
+            f"goes through memory too, the limit is {rough(roof.layers_limit_ms, 'ms')}, of which "
+            f"it reaches {percent(roof.layers_share)}."
         ),
-        figure(
-            "Roofline",
-            roofline_plot(roof),
-            caption=f"Peaks: {rough(roof.peak_gflop_s, 'GFLOP/s')} and "
-            f"{rough(roof.peak_gb_s, 'GB/s')}, {roof.peaks_from} (Williams et al., 2009).",
+        paragraph(f"Not counted: {uncounted}.") if uncounted else None,
+        tag(
+            "div",
+            figure(
+                "Roofline",
+                roofline_plot(roof),
+                caption=f"Peaks: {rough(roof.peak_gflop_s, 'GFLOP/s')} and "
+                f"{rough(roof.peak_gb_s, 'GB/s')}, {roof.peaks_from} (Williams et al., 2009).",
+            ),
+            figure(
+                "Operations by kind of layer",
+                bars("Operations by kind of layer", operators),
+                caption="Of a clip; a multiply-add counts two.",
+            )
+            if operators
+            else None,
+            class_="charts",
         ),
     )
 

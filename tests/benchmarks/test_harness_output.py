@@ -64,7 +64,7 @@ def test_the_page_stands_alone():
     for heading in ("Figures", "Latency", "What was tried", "Stages", "Power and heat", "Memory",
                     "Roofline", "How this was measured"):  # fmt: skip
         assert f"<h2>{heading}</h2>" in page
-    assert page.count("<svg") == 10
+    assert page.count("<svg") == 11
     for chart in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         fromstring(chart)
 
