@@ -245,7 +245,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def tell(number: int) -> Callable[[Fault], None]:
-        return lambda fault: print(json.dumps({"camera": number, **asdict(fault)}), flush=True)
+        # In one piece: the cameras' threads share the output.
+        return lambda fault: print(
+            json.dumps({"camera": number, **asdict(fault)}) + "\n", end="", flush=True
+        )
 
     cameras = [
         FaultyCamera(random_plan(args.seed + n, args.every), tell(n), args.seed + n)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from edgevid.clips import WindowBuilder
 from edgevid.clips.sampling import SKIP
@@ -98,10 +99,10 @@ class CaptureThread(threading.Thread):
         return any(source.name == name for source in self._sources)
 
     def so_far(self) -> SourceEnded | None:
-        """What was read of the newest source; None before the first."""
+        """What was read of the source that plays; None between two."""
         reader = self._reader
         if reader is None:
-            return self.ended[-1] if self.ended else None
+            return None
         # In this order, what was sampled is never more than what was read.
         sampled = reader.sampled
         return SourceEnded(reader.source.source_id, reader.source.stats, sampled)
@@ -144,8 +145,8 @@ class CaptureThread(threading.Thread):
             source.close()
         self._put(self.ended[-1])
 
-    def _put(self, item: Captured) -> None:
-        self._inbox.put(self._lane, item)
+    def _put(self, *items: Captured) -> None:
+        self._inbox.put(self._lane, *items)
 
 
 class _Reader:
@@ -155,7 +156,7 @@ class _Reader:
         self,
         named: NamedSource,
         job: CaptureJob,
-        put: Callable[[Captured], None],
+        put: Callable[..., None],
         stop: threading.Event,
     ) -> None:
         self._open = named.open
@@ -176,26 +177,27 @@ class _Reader:
         plan = plan_sampling(self._job.clip, info, self._job.slide, self._flow_interval)
         self._put(SourceStarted(self.source.source_id, info, plan.hop, plan.notes))
         if plan.expected_frames is None:
-            for sample in self._samples(plan):
-                self._put(sample)
+            for samples in self._samples(plan):
+                self._put(*samples)
         else:
             self._put_whole_file(plan, plan.expected_frames)
 
     def _put_whole_file(self, plan: SamplingPlan, expected: int) -> None:
         """One window from the whole file; read again where the header's count was wrong."""
-        samples = list(self._samples(plan))
+        samples = [*chain.from_iterable(self._samples(plan))]
         decoded = self.source.stats.frames_read
         if decoded != expected and decoded > 0 and self._job.duration_s is None:
             self.source.close()
             self.source = self._open()
             self.sampled = 0
             plan = plan_whole_file(self._job.clip, decoded, self._flow_interval)
-            samples = list(self._samples(plan))
+            samples = [*chain.from_iterable(self._samples(plan))]
         clip = whole_file_clip(self._job, samples, self.source.source_id, decoded)
         if clip is not None:
             self._put(clip)
 
-    def _samples(self, plan: SamplingPlan) -> Iterable[SampledFrame]:
+    def _samples(self, plan: SamplingPlan) -> Iterable[list[SampledFrame]]:
+        """The samples of each frame that has any."""
         picker = _Picker(plan, self._job.want_frames)
         maker = SampleMaker(self._job.inputs, self._job.fast_resize)
         while True:
@@ -210,7 +212,8 @@ class _Reader:
                 continue
             self.sampled += bool(picker.pick.ticks_s)
             capture_ms = self._capture_ms(frame, started, captured)
-            yield from maker.push(frame, picker.pick, capture_ms)
+            if samples := maker.push(frame, picker.pick, capture_ms):
+                yield samples
         if not self._stop.is_set():
             # A header may promise more frames than decode.
             check_motion(self._job.inputs, self.source.source_id, self.source.stats.frames_read)
@@ -227,7 +230,7 @@ class _Reader:
 
 
 def _kept_up(
-    named: NamedSource, job: CaptureJob, put: Callable[[Captured], None], stop: threading.Event
+    named: NamedSource, job: CaptureJob, put: Callable[..., None], stop: threading.Event
 ) -> FrameSource:
     """The source; a live one comes back where it is lost, a file keeps time where it shall."""
     source = named.open()

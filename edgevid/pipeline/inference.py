@@ -13,7 +13,7 @@ from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
 from edgevid.pipeline.decisions import Continuity, Decider, Scored
 from edgevid.pipeline.executor import Memory, Request, new_executor
-from edgevid.pipeline.messages import Captured, Result, SourceEnded, SourceStarted
+from edgevid.pipeline.messages import Captured, Fates, Result, SourceEnded, SourceStarted
 from edgevid.pipeline.queues import Inbox, Outbox
 from edgevid.protocols import Engine
 from edgevid.smoothing import SmootherFactory
@@ -54,11 +54,18 @@ class _Lane:
     decider: Decider
     continuity: Continuity
     memory: Memory
-    dropped_before: int
+    source_number: int
+    frames_used: int = 0
+    newest_frame: int = -1
     clips_dropped: int = 0
     clips_refused: int = 0
     clips_not_finite: int = 0
     states_broken: int = 0
+
+    def count(self, sample: SampledFrame) -> None:
+        """A frame may stand for several samples, which come one after another."""
+        self.frames_used += sample.time.index != self.newest_frame
+        self.newest_frame = sample.time.index
 
     def restart(self) -> None:
         """Forget what came before: it no longer counts."""
@@ -99,7 +106,8 @@ class Inference:
         self._inbox = inbox
         self._outbox = outbox
         self._lanes: dict[int, _Lane] = {}
-        self._ended: dict[int, SourceEnded] = {}
+        self._ended: dict[tuple[int, str], Fates] = {}
+        self._sources_started: dict[int, int] = {}
         self._due: dict[int, Clip] = {}
         self._until_s = 0.0
 
@@ -126,6 +134,7 @@ class Inference:
         elif isinstance(item, (Frame, Outage)):
             self._outbox.put(item)
         elif isinstance(item, Clip):
+            self._lanes[number].frames_used += len(np.unique(item.frames))
             self._is_due(number, item)
         elif isinstance(item, SourceStarted):
             self._source_started(number, item)
@@ -140,8 +149,9 @@ class Inference:
             Decider(self._labels, self._new_smoother() if self._new_smoother else None),
             Continuity(self._max_hole_s(message.hop)),
             self._executor.new_memory(),
-            self._inbox.dropped(number),
+            self._sources_started.get(number, 0),
         )
+        self._sources_started[number] = self._lanes[number].source_number + 1
         self._outbox.put(message)
 
     def _max_hole_s(self, hop: int) -> float | None:
@@ -151,16 +161,14 @@ class Inference:
             return None
         return period_s * max(self._job.clip.num_frames, _MOST_MISSING * hop)
 
-    def with_drops(self, number: int, message: SourceEnded) -> SourceEnded:
-        """The end of a source of lane `number`, with what was dropped of it so far."""
+    def fates(self, number: int, source_id: str) -> Fates:
+        """What became so far of a source of lane `number`. Safe to call from any thread."""
         lane = self._lanes.get(number)
-        if lane is None or lane.source_id != message.source_id:
-            ended = self._ended.get(number, message)
-            return ended if ended.source_id == message.source_id else message
-        dropped = self._inbox.dropped(number) - lane.dropped_before
-        return replace(
-            message,
-            samples_dropped=dropped,
+        if lane is None or lane.source_id != source_id:
+            return self._ended.get((number, source_id), Fates())
+        return Fates(
+            frames_used=lane.frames_used,
+            frames_dropped=self._inbox.dropped(number, lane.source_number),
             clips_dropped=lane.clips_dropped,
             clips_refused=lane.clips_refused,
             clips_not_finite=lane.clips_not_finite,
@@ -175,8 +183,9 @@ class Inference:
                 self._answer([(lane, last)])
             for prediction in lane.decider.finish():
                 self._outbox.put(prediction)
-        message = self.with_drops(number, message)
-        self._ended[number] = message
+        fates = self.fates(number, message.source_id)
+        self._ended[number, message.source_id] = fates
+        message = replace(message, fates=fates)
         self._lanes.pop(number, None)
         self._outbox.put(message)
         if message.error is not None and all(self._alone):
@@ -184,6 +193,7 @@ class Inference:
 
     def _sampled(self, number: int, sample: SampledFrame) -> None:
         lane = self._lanes[number]
+        lane.count(sample)
         if sample.restart:
             lane.restart()
         clip = lane.builder.push(sample)

@@ -33,29 +33,47 @@ class SourceStarted:
 
 
 @dataclass(frozen=True)
-class SourceEnded:
-    """A source has no more frames.
+class Fates:
+    """What became of a source's sampled frames and of its windows.
 
     Attributes:
-        stats: What was read.
-        frames_sampled: How many frames the sampler took; the others were skipped.
-        error: Why it ended early; None at its natural end.
-        samples_dropped: Samples of a live source that the engine was too slow for.
+        frames_used: Frames that reached a window.
+        frames_dropped: Frames of a live source that the engine was too slow for.
         clips_dropped: Windows of a live source that newer ones replaced.
         clips_refused: Windows that miss frames, where only whole ones are wanted.
         clips_not_finite: Windows whose scores were NaN or infinite: they have no prediction.
         states_broken: How often the model's states were NaN or infinite and began anew.
     """
 
-    source_id: str
-    stats: SourceStats
-    frames_sampled: int
-    error: EdgevidError | None = None
-    samples_dropped: int = 0
+    frames_used: int = 0
+    frames_dropped: int = 0
     clips_dropped: int = 0
     clips_refused: int = 0
     clips_not_finite: int = 0
     states_broken: int = 0
+
+
+@dataclass(frozen=True)
+class SourceEnded:
+    """A source has no more frames.
+
+    Attributes:
+        stats: What was read.
+        frames_sampled: How many frames the sampler took.
+        error: Why it ended early; None at its natural end.
+        fates: What became of them.
+    """
+
+    source_id: str
+    stats: SourceStats
+    frames_sampled: int
+    error: EdgevidError | None = None
+    fates: Fates = Fates()
+
+    @property
+    def frames_skipped(self) -> int:
+        """Frames that no window asked for, or that were read ahead when the run was stopped."""
+        return self.stats.frames_read - self.fates.frames_used - self.fates.frames_dropped
 
 
 Captured = SourceStarted | SampledFrame | Clip | Frame | Outage | SourceEnded

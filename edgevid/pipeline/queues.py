@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from edgevid.pipeline.messages import Captured
+from edgevid.pipeline.messages import Captured, SourceStarted
 from edgevid.types import Frame, SampledFrame
 
 T = TypeVar("T")
@@ -30,7 +30,9 @@ class _Lane:
     served: float = 0.0
     items: deque[Captured] = field(default_factory=deque)
     samples_waiting: int = 0
-    samples_dropped: int = 0
+    sources_taken: int = 0
+    last_taken: int = -1
+    frames_dropped: dict[int, int] = field(default_factory=dict)
     lost_before_next: bool = False
     finished: bool = False
 
@@ -71,25 +73,27 @@ class Inbox:
         with self._lock:
             self._lanes[lane].live = live
 
-    def put(self, lane: int, item: Captured) -> None:
-        """Append one item.
+    def put(self, lane: int, *items: Captured) -> None:
+        """Append an item, or all samples of one frame.
 
         Raises:
-            Closed: Nobody will read it.
+            Closed: Nobody will read them.
         """
         box = self._lanes[lane]
         with self._lock:
-            while not self._closed and not box.live and len(box.items) >= self._capacity:
-                self._changed.wait()
-            if self._closed:
-                raise Closed
-            if box.live and len(box.items) >= self._capacity:
-                _drop_oldest(box)
-            if not box.items:
-                box.served = max(box.served, self._spent)
-            box.items.append(item)
-            box.samples_waiting += isinstance(item, SampledFrame)
-            self._changed.notify_all()
+            for item in items:
+                while not self._closed and not box.live and len(box.items) >= self._capacity:
+                    self._changed.wait()
+                if self._closed:
+                    raise Closed
+                if not box.items:
+                    box.served = max(box.served, self._spent)
+                box.items.append(item)
+                box.samples_waiting += isinstance(item, SampledFrame)
+                self._changed.notify_all()
+            # Not before all are there: only then it shows which frame is dropped as a whole.
+            while box.live and len(box.items) > self._capacity and _drop_oldest(box):
+                pass
 
     def finish(self, lane: int) -> None:
         """No more items will come on this lane."""
@@ -135,9 +139,9 @@ class Inbox:
         """Samples that wait on a lane."""
         return self._lanes[lane].samples_waiting
 
-    def dropped(self, lane: int) -> int:
-        """Samples dropped so far on a lane."""
-        return self._lanes[lane].samples_dropped
+    def dropped(self, lane: int, source: int = 0) -> int:
+        """Frames of one of a lane's sources, in order from 0, of which every sample was dropped."""
+        return self._lanes[lane].frames_dropped.get(source, 0)
 
     def close(self) -> None:
         """Wake everybody up and end."""
@@ -159,24 +163,42 @@ class Inbox:
     @staticmethod
     def _take(box: _Lane) -> Captured:
         item = box.items.popleft()
+        if isinstance(item, SourceStarted):
+            box.sources_taken += 1
+            box.last_taken = -1
         if isinstance(item, SampledFrame):
             box.samples_waiting -= 1
+            box.last_taken = item.time.index
             if box.lost_before_next:
                 box.lost_before_next = False
                 return replace(item, gap=True)
         return item
 
 
-def _drop_oldest(box: _Lane) -> None:
-    """Drop the oldest picture; messages about the source are kept."""
+def _drop_oldest(box: _Lane) -> bool:
+    """Drop the oldest picture; messages about the source are kept. False where there is none."""
+    started = box.sources_taken
     for position, item in enumerate(box.items):
+        started += isinstance(item, SourceStarted)
         if isinstance(item, (Frame, SampledFrame)):
             del box.items[position]
             if isinstance(item, SampledFrame):
                 box.samples_waiting -= 1
-                box.samples_dropped += 1
                 box.lost_before_next = True
-            return
+                if not _has_siblings(box, item, position, started == box.sources_taken):
+                    source = max(started - 1, 0)
+                    box.frames_dropped[source] = box.frames_dropped.get(source, 0) + 1
+            return True
+    return False
+
+
+def _has_siblings(box: _Lane, dropped: SampledFrame, position: int, is_taken: bool) -> bool:
+    """True where another sample of its frame waits behind it, or was taken before."""
+    number = dropped.time.index
+    behind = box.items[position] if position < len(box.items) else None
+    if isinstance(behind, SampledFrame) and behind.time.index == number:
+        return True
+    return is_taken and box.last_taken == number
 
 
 class Outbox(Generic[T]):

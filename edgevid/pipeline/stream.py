@@ -11,8 +11,10 @@ with the first error.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from edgevid.events import EventRules
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
@@ -30,7 +32,10 @@ _INBOX_CAPACITY = 64
 _INBOX_CAPACITY_WITH_FRAMES = 8
 _OUTBOX_CAPACITY = 16
 _TURN_S = 0.5
-_JOIN_S = 5.0
+_INFER_JOIN_S = 5.0
+_CAPTURE_JOIN_S = 0.2
+"""Nothing can wake a thread that waits for the network. It ends, and closes its source, when its
+time-out has passed."""
 
 
 class Stream(Iterator[Prediction]):
@@ -90,7 +95,7 @@ class Stream(Iterator[Prediction]):
         )
         # The threads must not hold the stream itself: one that is dropped half-way, or still
         # open when the interpreter exits, is then closed by its finalizer.
-        self._threads = [*self._captures, self._inference_thread()]
+        self._inferring = self._inference_thread()
         self._started = False
         self._named = [source for lane in lanes for source in lane]
         self._close = weakref.finalize(
@@ -99,7 +104,7 @@ class Stream(Iterator[Prediction]):
             self._inbox,
             self._outbox,
             self._captures,
-            self._threads,
+            self._inferring,
             engine,
             self._named,
         )
@@ -123,7 +128,6 @@ class Stream(Iterator[Prediction]):
         self._alone[:] = [False]
         capture = CaptureThread(self._inbox.add_lane(priority), sources, self._job, self._inbox)
         self._captures.append(capture)
-        self._threads.append(capture)
         self._named.extend(sources)
         if self._started and self._close.alive:
             capture.start()
@@ -170,14 +174,19 @@ class Stream(Iterator[Prediction]):
 
     def progress(self) -> list[SourceProgress]:
         """What became of the frames of every source so far. Safe to call from any thread."""
-        found = []
+        found: dict[str, SourceProgress] = {}
         for number, capture in enumerate(list(self._captures)):
-            if (message := capture.so_far()) is not None:
-                message = self._inference.with_drops(number, message)
-                found.append(SourceProgress.of(message, self._inbox.waiting(number)))
-        playing = {p.name for p in found}
-        ended = [s for s in list(self.summary.sources) if s.source not in playing]
-        return [*(SourceProgress.of_summary(s) for s in ended), *found]
+            if (playing := capture.so_far()) is not None:
+                fates = self._inference.fates(number, playing.source_id)
+                # What was read is asked for again: it must not be less than what came of it.
+                now = capture.so_far()
+                if now is not None and now.source_id == playing.source_id:
+                    waiting = self._inbox.waiting(number)
+                    found[now.source_id] = SourceProgress.of(replace(now, fates=fates), waiting)
+            for ended in list(capture.ended):
+                fates = self._inference.fates(number, ended.source_id)
+                found[ended.source_id] = SourceProgress.of(replace(ended, fates=fates))
+        return [*found.values()]
 
     def end_events(self) -> list[Event]:
         """End the events that are open: for a caller that does not read `results` to its end."""
@@ -210,7 +219,7 @@ class Stream(Iterator[Prediction]):
     def _start(self) -> None:
         if not self._started:
             self._started = True
-            for thread in self._threads:
+            for thread in (*self._captures, self._inferring):
                 thread.start()
 
     def _inference_thread(self) -> threading.Thread:
@@ -222,9 +231,10 @@ class Stream(Iterator[Prediction]):
     def _account_for_unread(self) -> None:
         """Count what was read of sources whose end nobody saw, because the caller stopped."""
         for number, capture in enumerate(self._captures):
-            for message in capture.ended:
-                if self.summary.is_open(message.source_id):
-                    self.summary.source_ended(self._inference.with_drops(number, message))
+            for message in (*capture.ended, capture.so_far()):
+                if message is not None and self.summary.is_open(message.source_id):
+                    fates = self._inference.fates(number, message.source_id)
+                    self.summary.source_ended(replace(message, fates=fates))
 
 
 def _infer(
@@ -249,7 +259,7 @@ def _close(
     inbox: Inbox,
     outbox: Outbox[Result],
     captures: Sequence[CaptureThread],
-    threads: Sequence[threading.Thread],
+    inference: threading.Thread,
     engine: Engine,
     sources: Sequence[NamedSource],
 ) -> None:
@@ -257,9 +267,12 @@ def _close(
         capture.stop()
     inbox.close()
     outbox.close()
-    for thread in threads:
-        if thread.is_alive():
-            thread.join(_JOIN_S)
+    until_s = time.monotonic() + _CAPTURE_JOIN_S
+    for capture in captures:
+        if capture.is_alive():
+            capture.join(max(until_s - time.monotonic(), 0.0))
+    if inference.is_alive():
+        inference.join(_INFER_JOIN_S)
     for source in sources:
         if source.opened is not None:
             source.opened.close()

@@ -34,8 +34,10 @@ class SourceSummary:
     Attributes:
         frames_read: Frames decoded.
         frames_used: Frames that reached a window.
-        frames_skipped: Frames that the contract does not ask for.
-        frames_dropped: Samples of a live source that the engine was too slow for.
+        frames_skipped: Frames that the contract does not ask for, or that were read ahead when
+            the run was stopped.
+        frames_dropped: Frames of a live source that the contract asks for, and that the engine
+            was too slow for.
         frames_lost: Frames that the file claims and that did not decode.
         clips: Windows answered.
         clips_dropped: Windows of a live source that newer ones replaced.
@@ -98,32 +100,20 @@ class SourceProgress:
     waiting: int = 0
 
     @classmethod
-    def of(cls, message: SourceEnded, waiting: int) -> SourceProgress:
+    def of(cls, message: SourceEnded, waiting: int = 0) -> SourceProgress:
         """From what would be said if the source ended now."""
+        fates = message.fates
         return cls(
             name=message.source_id,
             frames_read=message.stats.frames_read,
-            frames_used=message.frames_sampled - message.samples_dropped,
+            frames_used=fates.frames_used,
+            # What waits is none of these yet.
             frames_skipped=message.stats.frames_read - message.frames_sampled,
-            frames_dropped=message.samples_dropped,
+            frames_dropped=fates.frames_dropped,
             frames_lost=message.stats.frames_lost,
-            clips_dropped=message.clips_dropped,
-            clips_refused=message.clips_refused,
+            clips_dropped=fates.clips_dropped,
+            clips_refused=fates.clips_refused,
             waiting=waiting,
-        )
-
-    @classmethod
-    def of_summary(cls, entry: SourceSummary) -> SourceProgress:
-        """Of a source that has ended."""
-        return cls(
-            name=entry.source,
-            frames_read=entry.frames_read,
-            frames_used=entry.frames_used,
-            frames_skipped=entry.frames_skipped,
-            frames_dropped=entry.frames_dropped,
-            frames_lost=entry.frames_lost,
-            clips_dropped=entry.clips_dropped,
-            clips_refused=entry.clips_refused,
         )
 
 
@@ -196,16 +186,17 @@ class Summary:
         stats = message.stats
         entry.frames_read = stats.frames_read
         entry.frames_lost = stats.frames_lost
-        entry.frames_dropped = message.samples_dropped
-        entry.frames_used = message.frames_sampled - message.samples_dropped
-        entry.clips_dropped = message.clips_dropped
-        entry.clips_refused = message.clips_refused
-        entry.clips_not_finite = message.clips_not_finite
-        entry.frames_skipped = stats.frames_read - message.frames_sampled
+        fates = message.fates
+        entry.frames_used = fates.frames_used
+        entry.frames_skipped = message.frames_skipped
+        entry.frames_dropped = fates.frames_dropped
+        entry.clips_dropped = fates.clips_dropped
+        entry.clips_refused = fates.clips_refused
+        entry.clips_not_finite = fates.clips_not_finite
         entry.notes.extend(stats.notes)
-        if message.states_broken:
+        if fates.states_broken:
             entry.notes.append(
-                f"the model's states were NaN or infinite {message.states_broken} time(s): each "
+                f"the model's states were NaN or infinite {fates.states_broken} time(s): each "
                 "time they began anew, and that window has no answer"
             )
         entry.error = str(message.error) if message.error else None

@@ -71,7 +71,7 @@ class FactLog:
             reason = {} if result.error is None else {"reason": str(result.error)}
             self.write(
                 level, "source ended", source=result.source_id,
-                frames_read=result.stats.frames_read, frames_dropped=result.samples_dropped,
+                frames_read=result.stats.frames_read, frames_dropped=result.fates.frames_dropped,
                 **reason,
             )  # fmt: skip
 

@@ -97,3 +97,24 @@ def test_meanwhile_is_called_though_nothing_comes(numbered, newest):
     stream = Stream(newest(), LABELS, lanes, job())
     assert sum(isinstance(r, Prediction) for r in stream.results(meanwhile)) == 2
     assert len(calls) >= 3
+
+
+def test_a_source_that_hangs_holds_up_no_end_and_is_counted(numbered, newest):
+    back = threading.Event()
+
+    def hang(number):
+        if number == 20:
+            back.wait(20)
+
+    lanes = [lane(numbered, 100, "hangs", live=True, on_read=hang), lane(numbered, 30, "whole")]
+    stream = Stream(newest(), LABELS, lanes, job())
+    assert any(isinstance(result, SourceEnded) for result in stream.results())
+    while {p.name: p.frames_read for p in stream.progress()}["hangs"] < 20:
+        time.sleep(0.01)
+    started = time.monotonic()
+    stream.close()
+    assert time.monotonic() - started < 3
+    entries = {s.source: s for s in stream.summary.sources}
+    hung = entries["hangs"]
+    assert hung.frames_read == hung.frames_used + hung.frames_skipped + hung.frames_dropped == 20
+    back.set()

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from edgevid.device.thermal import temperatures
 from edgevid.errors import OutputError, SourceError, SpecError
 from edgevid.pipeline import CaptureJob, NamedSource, SourceEnded, SourceStarted, Stream
+from edgevid.pipeline.messages import Fates
 from edgevid.sources.synthetic import SyntheticSource
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.telemetry import FactLog, Health, RunMetrics, Server, parse_address
@@ -178,7 +179,11 @@ def test_the_log_appends_one_fact_a_line(tmp_path):
     log.note(started("door"))
     log.note(Outage("door", 1.23456, "reset by peer"))
     log.note(Outage("door", 1.23456, "reset by peer", 4, 2.34567))
-    log.note(SourceEnded("door", SourceStats(100), 40, SourceError("gone", "Look"), 3))
+    log.note(
+        SourceEnded(
+            "door", SourceStats(100), 40, SourceError("gone", "Look"), Fates(frames_dropped=3)
+        )
+    )
     log.close()
     _, *lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert {line["time"] for line in lines} == {"2026-11-26T09:41:07.123Z"}
