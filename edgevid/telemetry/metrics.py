@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from edgevid.device.thermal import temperatures
 from edgevid.errors import MissingDependencyError
 from edgevid.pipeline import Result, Stream
+from edgevid.telemetry.device import DeviceMetrics
 from edgevid.telemetry.health import Health
 from edgevid.types import Outage, Prediction
 
@@ -63,6 +63,7 @@ class RunMetrics:
             registry=self.registry,
         )  # fmt: skip
         self.registry.register(self)
+        self.registry.register(DeviceMetrics(prometheus.core))
 
     def note(self, result: Result) -> None:
         """Take in one result."""
@@ -106,10 +107,7 @@ class RunMetrics:
         )
         for sink, count in self._undelivered().items():
             undelivered.add_metric((sink,), count)
-        heat = gauge("edgevid_temperature_celsius", "Of the device.", labels=("zone",))
-        for zone, celsius in temperatures().items():
-            heat.add_metric((zone,), celsius)
-        yield from (undelivered, heat)
+        yield undelivered
 
 
 def _prometheus() -> Any:
