@@ -166,6 +166,11 @@ python3-libnvinfer if it is still missing; or --without-tensorrt for the CPU alo
     say "TensorRT is not there: models will run on the CPU"
   fi
   [[ $WANT_TENSORRT == yes ]] || TENSORRT=
+  if [[ -n $TENSORRT && $JETPACK == 6.* ]] &&
+    ! compgen -G "$ROOT/usr/lib/aarch64-linux-gnu/*/libnvdla_compiler.so" >/dev/null; then
+    die "TensorRT needs libnvdla_compiler.so, also on boards without a DLA: \
+sudo apt install nvidia-l4t-dla-compiler"
+  fi
   [[ -z $TENSORRT ]] || EXTRAS=$EXTRAS,cuda
 }
 
@@ -195,6 +200,12 @@ find_cuda() {
     [[ $JETPACK == 6.* ]] && version=12 || version=13
   fi
   CUDA_LIMIT=$((version + 1))
+}
+
+look_for_gstreamer() {
+  [[ -x $ROOT/usr/bin/gst-launch-1.0 ]] || say "Without GStreamer's tools, CSI cameras and hardware \
+decoding do not work: sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-good \
+gstreamer1.0-plugins-bad gstreamer1.0-libav"
 }
 
 find_package() {
@@ -338,6 +349,7 @@ main() {
   find_tensorrt
   find_opencv
   find_cuda
+  look_for_gstreamer
   find_package
   check_place
   cd / # Python looks for modules in the working directory first: not in a source tree

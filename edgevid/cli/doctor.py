@@ -8,22 +8,29 @@ from rich.table import Table
 from rich.text import Text
 
 from edgevid.cli._output import console, json_option, write_json
-from edgevid.device import Check, Report, diagnose
-from edgevid.errors import EngineError
+from edgevid.device import Check, Report, diagnose, fix_script
+from edgevid.errors import EngineError, SpecError
 
 _STYLES = {"ok": "green", "missing": "yellow", "warning": "bold yellow", "info": "dim"}
 
 
 @click.command()
+@click.option(
+    "--fix", is_flag=True, help="Print the commands that mend it, instead; run nothing."
+)  # fmt: skip
 @json_option
-def command(json_target: str | None) -> None:
+def command(fix: bool, json_target: str | None) -> None:
     """Show what this machine has for edgevid, and how to mend what it lacks.
 
     Exit status 0 when files can be run on the CPU, whatever else is missing; 2 when they
     cannot.
     """
     report = diagnose()
-    if json_target != "-":
+    if fix and json_target == "-":
+        raise SpecError("--fix and --json - both print", "Write the JSON to a file")
+    if fix:
+        click.echo(fix_script(report), nl=False)
+    elif json_target != "-":
         render(report, console())
     if json_target is not None:
         write_json(report.to_json(), json_target)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from edgevid.device.fixes import fix_script
 from edgevid.device.machine import Check, Machine
 from edgevid.device.report import Report, diagnose
 
-__all__ = ["Check", "Machine", "Report", "diagnose"]
+__all__ = ["Check", "Machine", "Report", "diagnose", "fix_script"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from edgevid.device.gpu import read_cuda, read_gpus
-from edgevid.device.jetson import is_jetson
+from edgevid.device.jetson import is_jetson, lacks_dla_compiler, read_l4t
 from edgevid.device.machine import ROOT, Check, Machine
 from edgevid.device.software import failed_import
 
@@ -40,7 +41,8 @@ def check_onnxruntime(machine: Machine) -> Check:
     value = f"{runtime.__version__} ({', '.join(used)})"
     if "CPU" not in used:
         mend = "pip install --force-reinstall onnxruntime"
-        return Check(name, "warning", f"{value}: no CPU provider", mend, required=True)
+        value = f"{value}: no CPU provider"
+        return Check(name, "warning", value, mend, required=True, commands=(mend,))
     return Check(name, "ok", value, required=True)
 
 
@@ -70,7 +72,8 @@ def check_openvino(machine: Machine) -> Check:
     version = machine.version("openvino")
     if version is not None:
         return Check("openvino", "ok", f"{version} (CPU)")
-    return Check("openvino", "info", "not installed", "pip install 'edgevid[openvino]'")
+    mend = "pip install 'edgevid[openvino]'"
+    return Check("openvino", "info", "not installed", mend, commands=(mend,))
 
 
 def check_tensorrt(machine: Machine) -> Check:
@@ -80,12 +83,19 @@ def check_tensorrt(machine: Machine) -> Check:
     if module is None:
         return _tensorrt_absent(machine, library)
     if _release(module) < _OLDEST_TENSORRT:
-        mend = "Flash JetPack 6.1 or newer, or: pip install 'edgevid[tensorrt]'"
-        return Check("tensorrt", "warning", f"{module}: edgevid needs 10.3 or newer", mend)
+        value = f"{module}: edgevid needs 10.3 or newer"
+        if is_jetson(machine):
+            return Check("tensorrt", "warning", value, "Flash JetPack 6.1 or newer")
+        mend = "pip install --upgrade 'edgevid[tensorrt]'"
+        return Check("tensorrt", "warning", value, mend, commands=(mend,))
     if library is not None and _release(library)[0] != _release(module)[0]:
         value = f"module {module} but library {library}"
         mend = "Keep one: install the module of the library's version"
         return Check("tensorrt", "warning", value, mend)
+    if lacks_dla_compiler(machine.root):
+        value = f"{module} needs libnvdla_compiler.so to import, which is not there"
+        mend = "sudo apt install nvidia-l4t-dla-compiler"
+        return Check("tensorrt", "missing", value, mend, commands=(mend,))
     value = module if library is None else f"{module} (library {library})"
     return _with_gpu("tensorrt", value, machine)
 
@@ -94,16 +104,25 @@ def _tensorrt_absent(machine: Machine, library: str | None) -> Check:
     if is_jetson(machine):
         if library is None:
             mend = "sudo apt install nvidia-jetpack"
-            return Check("tensorrt", "missing", "not installed", mend)
+            return Check("tensorrt", "missing", "not installed", mend, commands=(mend,))
         value = f"library {library}, but no Python module here"
-        mend = "sudo apt install python3-libnvinfer"
-        if machine.in_venv:
-            mend += ", and make the virtual environment with --system-site-packages"
-        return Check("tensorrt", "missing", value, mend)
+        install = "sudo apt install python3-libnvinfer"
+        if not machine.in_venv:
+            return Check("tensorrt", "missing", value, install, commands=(install,))
+        mend = f"{install}, and make the virtual environment with --system-site-packages"
+        commands = (install, _see_system_packages(machine))
+        return Check("tensorrt", "missing", value, mend, commands=commands)
     if read_gpus(machine):
-        mend = "For the GPU: pip install 'edgevid[tensorrt,cuda]'"
-        return Check("tensorrt", "missing", "not installed", mend)
+        install = "pip install 'edgevid[tensorrt,cuda]'"
+        mend = f"For the GPU: {install}"
+        return Check("tensorrt", "missing", "not installed", mend, commands=(install,))
     return Check("tensorrt", "info", "not installed; of use with an NVIDIA GPU only")
+
+
+def _see_system_packages(machine: Machine) -> str:
+    """Open a virtual environment to the system's packages, as --system-site-packages would have."""
+    settings = shlex.quote(str(machine.prefix / "pyvenv.cfg"))
+    return f"sed -i '/^include-system-site-packages/s/false/true/' {settings}"
 
 
 def check_tensorrt_rtx(machine: Machine) -> Check:
@@ -113,8 +132,9 @@ def check_tensorrt_rtx(machine: Machine) -> Check:
         return _with_gpu("tensorrt-rtx", version, machine)
     if machine.arch not in ("x86_64", "AMD64"):
         return Check("tensorrt-rtx", "info", f"does not exist for {machine.arch}")
-    mend = "To build plans for RTX GPUs: pip install 'edgevid[tensorrt-rtx]'"
-    return Check("tensorrt-rtx", "info", "not installed", mend)
+    install = "pip install 'edgevid[tensorrt-rtx]'"
+    mend = f"To build plans for RTX GPUs: {install}"
+    return Check("tensorrt-rtx", "info", "not installed", mend, commands=(install,))
 
 
 def _with_gpu(name: str, version: str, machine: Machine) -> Check:
@@ -133,18 +153,29 @@ def check_cuda_bindings(machine: Machine) -> Check:
     pycuda = machine.version("pycuda")
     found = [f"cuda-python {python}"] * bool(python) + [f"pycuda {pycuda}"] * bool(pycuda)
     # A Jetson's driver comes with its CUDA; bindings of a newer major need a newer driver.
-    cuda = read_cuda(machine.root) if is_jetson(machine) else None
+    cuda = _cuda_of_jetson(machine) if is_jetson(machine) else None
     limit = _release(cuda)[0] + 1 if cuda else None
     install = f"pip install 'cuda-python<{limit}'" if limit else "pip install 'edgevid[cuda]'"
     if not found:
         if read_gpus(machine):
             value = "neither cuda-python nor pycuda"
-            return Check("CUDA bindings", "missing", value, f"For TensorRT: {install}")
+            mend = f"For TensorRT: {install}"
+            return Check("CUDA bindings", "missing", value, mend, commands=(install,))
         return Check("CUDA bindings", "info", "not installed; of use with an NVIDIA GPU only")
     value = ", ".join(found)
     if python and not pycuda and limit and _release(python)[0] >= limit:
-        return Check("CUDA bindings", "warning", f"{value} is too new for CUDA {cuda}", install)
+        value = f"{value} is too new for CUDA {cuda}"
+        return Check("CUDA bindings", "warning", value, install, commands=(install,))
     return Check("CUDA bindings", "ok", value)
+
+
+def _cuda_of_jetson(machine: Machine) -> str | None:
+    """The CUDA that is installed, or that the board's JetPack would install."""
+    found = read_cuda(machine.root)
+    l4t = read_l4t(machine.root)
+    if found is not None or l4t is None:
+        return found
+    return "13.0" if _release(l4t)[0] >= 38 else "12.6"
 
 
 def _release(version: str) -> tuple[int, ...]:

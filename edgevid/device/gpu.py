@@ -114,7 +114,8 @@ def check_cuda(machine: Machine) -> Check:
     if cuda is not None:
         return Check("CUDA", "ok", cuda)
     if is_jetson(machine):
-        return Check("CUDA", "missing", "not found", "sudo apt install nvidia-jetpack")
+        mend = "sudo apt install nvidia-jetpack"
+        return Check("CUDA", "missing", "not found", mend, commands=(mend,))
     if (machine.root / "usr/local/cuda").exists():
         return Check("CUDA", "info", "/usr/local/cuda is there; it does not say its version")
     return Check("CUDA", "info", "not installed (TensorRT's wheels bring what they need)")

@@ -136,6 +136,22 @@ def read_power_mode(root: Path = ROOT) -> PowerMode | None:
     return PowerMode(int(match[1]), names, status is not None)
 
 
+def lacks_dla_compiler(root: Path = ROOT) -> bool:
+    """True on a JetPack 6 without the library that its TensorRT cannot be imported without.
+
+    Also boards without a DLA need it: `libnvinfer` is linked to it. It comes from the package
+    `nvidia-l4t-dla-compiler`, which not every image has.
+    """
+    try:
+        l4t = read_l4t(root)
+    except ValueError:
+        return False
+    libraries = root / "usr/lib/aarch64-linux-gnu"
+    return (l4t or "").startswith("36.") and not any(
+        (libraries / folder / "libnvdla_compiler.so").exists() for folder in ("nvidia", "tegra", "")
+    )
+
+
 def is_jetson(machine: Machine) -> bool:
     """True where the release file or the device tree says so; never raises."""
     if (machine.root / "etc/nv_tegra_release").exists():
@@ -173,12 +189,10 @@ def check_jetpack(machine: Machine) -> Check:
             "Flash JetPack 6.1 or newer (Orin), 7.0 or newer (Thor); the CPU engine works as it is",
         )
     if "nvidia-jetpack" not in packages:
-        return Check(
-            "JetPack",
-            "info",
-            f"{value}, package nvidia-jetpack not installed",
-            "For CUDA and TensorRT: sudo apt install nvidia-jetpack",
-        )
+        value = f"{value}, package nvidia-jetpack not installed"
+        install = "sudo apt install nvidia-jetpack"
+        mend = f"For CUDA and TensorRT: {install}"
+        return Check("JetPack", "info", value, mend, commands=(install,))
     return Check("JetPack", "ok", value)
 
 
@@ -194,17 +208,15 @@ def check_power_mode(machine: Machine) -> Check:
     power = read_power_mode(machine.root)
     if power is None:
         if is_jetson(machine):
-            return Check(
-                "power mode",
-                "warning",
-                "nvpmodel is not installed",
-                "sudo apt install nvidia-l4t-nvpmodel",
-            )
+            mend = "sudo apt install nvidia-l4t-nvpmodel"
+            value = "nvpmodel is not installed"
+            return Check("power mode", "warning", value, mend, commands=(mend,))
         return Check("power mode", "info", "no nvpmodel (not a Jetson)")
     name = power.names.get(power.mode, "unknown name")
     value = f"{name} (mode {power.mode}{'' if power.chosen else ', the default'})"
     fastest = power.fastest
     if fastest is None or fastest == power.mode:
         return Check("power mode", "ok", value)
-    mend = f"For full speed ({power.names[fastest]}): sudo nvpmodel -m {fastest}"
-    return Check("power mode", "info", value, mend)
+    choose = f"sudo nvpmodel -m {fastest}"
+    mend = f"For full speed ({power.names[fastest]}): {choose}"
+    return Check("power mode", "info", value, mend, commands=(choose,))

@@ -33,6 +33,7 @@ class Check:
         value: What was found, for people.
         mend: How to close the gap, one sentence; empty where there is none.
         required: The default path (files through PyAV, ONNX Runtime on the CPU) needs it.
+        commands: What of the mend a shell can do, in order; none where it is work for hands.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Check:
     value: str
     mend: str = ""
     required: bool = False
+    commands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Names and contents of system files go to a terminal: one line, nothing unprintable.
@@ -110,6 +112,7 @@ class Machine:
         arch: As `platform.machine()` gives it.
         python: Version of the interpreter.
         in_venv: The interpreter is that of a virtual environment.
+        prefix: Folder of the environment that Python packages are installed in.
         version: Distribution name to installed version.
         load: Imports a module by name.
         run: Runs a command and gives its output.
@@ -120,6 +123,7 @@ class Machine:
     arch: str = field(default_factory=platform.machine)
     python: tuple[int, int, int] = sys.version_info[:3]
     in_venv: bool = sys.prefix != sys.base_prefix
+    prefix: Path = Path(sys.prefix)
     version: Callable[[str], str | None] = installed_version
     load: Callable[[str], Any] = importlib.import_module
     run: Callable[[tuple[str, ...]], str | None] = run_command

@@ -53,8 +53,11 @@ def check_gpu_clocks(machine: Machine) -> Check:
     value += "" if load is None else f", load {load:.0%}"
     if clocks_fixed(machine.root):
         return Check("GPU clocks", "ok", f"{value}, fixed")
-    mend = "For steady measurements: sudo jetson_clocks" if is_jetson(machine) else ""
-    return Check("GPU clocks", "info", f"{value}, free to move", mend)
+    value = f"{value}, free to move"
+    if not is_jetson(machine):
+        return Check("GPU clocks", "info", value)
+    fix = "sudo jetson_clocks"
+    return Check("GPU clocks", "info", value, f"For steady measurements: {fix}", commands=(fix,))
 
 
 def check_throttling(machine: Machine) -> Check:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgevid._version import __version__
 from edgevid.device.jetson import is_jetson
-from edgevid.device.machine import ROOT, Check, Machine
+from edgevid.device.machine import ROOT, Check, Machine, State
 from edgevid.device.system import read_cameras
 
 # Name to import, distributions that bring it, what edgevid does with it.
@@ -67,21 +67,27 @@ def failed_import(
     """The check of a required package whose import raised `error`."""
     if isinstance(error, ModuleNotFoundError) and error.name == module:
         value = f"not installed; needed for {purpose}"
-        return Check(name, "missing", value, f"pip install {distribution}", required=True)
+        mend = f"pip install {distribution}"
+        return Check(name, "missing", value, mend, required=True, commands=(mend,))
     reason = " ".join(str(error).split()) or type(error).__name__
     value = f"does not import: {reason}"
-    return Check(name, "warning", value, _mend_import(reason, distribution), required=True)
+    mend, commands = _mend_import(reason, distribution)
+    return Check(name, "warning", value, mend, required=True, commands=commands)
 
 
-def _mend_import(reason: str, distribution: str) -> str:
+def _mend_import(reason: str, distribution: str) -> tuple[str, tuple[str, ...]]:
+    """The mend in words, and its commands."""
     if match := re.search(r"(lib\S+\.so\S*): cannot open shared object", reason):
         packages = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
         if package := packages.get(match[1]):
-            return f"sudo apt install {package}"
-        return f"Install the system library {match[1]}"
+            command = f"sudo apt install {package}"
+            return command, (command,)
+        return f"Install the system library {match[1]}", ()
     if "numpy" in reason.lower() and "multiarray" in reason.lower():
-        return "It was built for another NumPy: pip install 'numpy<2'"
-    return f"pip install --force-reinstall {distribution}"
+        command = "pip install 'numpy<2'"
+        return f"It was built for another NumPy: {command}", (command,)
+    command = f"pip install --force-reinstall {distribution}"
+    return command, (command,)
 
 
 def check_converter(machine: Machine) -> Check:
@@ -91,8 +97,10 @@ def check_converter(machine: Machine) -> Check:
     lacking = ", ".join(name for name, version in versions.items() if not version)
     if lacking:
         value = f"{found}; not installed: {lacking}" if found else f"not installed: {lacking}"
-        mend = "To convert models: pip install 'edgevid[convert]'"
-        return Check("converter", "missing", value, mend)
+        # The extra would also bring PyPI's OpenCV, where the system's stands in for it.
+        install = f"pip install {' '.join(name for name, v in versions.items() if not v)}"
+        mend = f"To convert models: {install}"
+        return Check("converter", "missing", value, mend, commands=(install,))
     return Check("converter", "ok", found)
 
 
@@ -101,8 +109,9 @@ def check_torch(machine: Machine) -> Check:
     version = machine.version("torch")
     if version is not None:
         return Check("torch", "ok", version)
-    mend = "To convert PyTorch models: pip install 'edgevid[torch]'"
-    return Check("torch", "info", "not installed", mend)
+    install = "pip install 'edgevid[torch]'"
+    mend = f"To convert PyTorch models: {install}"
+    return Check("torch", "info", "not installed", mend, commands=(install,))
 
 
 def check_decoders(machine: Machine) -> Check:
@@ -114,8 +123,10 @@ def check_decoders(machine: Machine) -> Check:
     lacking = [codec for codec in _CODECS if codec not in available]
     value = " ".join(codec for codec in _CODECS if codec not in lacking)
     if lacking:
-        mend = "pip install --force-reinstall av: its wheels have every codec"
-        return Check("decoders", "warning", f"{value}; without {' '.join(lacking)}", mend)
+        install = "pip install --force-reinstall av"
+        value = f"{value}; without {' '.join(lacking)}"
+        mend = f"{install}: its wheels have every codec"
+        return Check("decoders", "warning", value, mend, commands=(install,))
     return Check("decoders", "ok", value)
 
 
@@ -128,11 +139,12 @@ def check_gstreamer(machine: Machine) -> Check:
         value = "not installed: no gst: sources"
         if jetson:
             value += ", no hardware decoding" + (", so not the CSI camera" if csi else "")
-        return Check("GStreamer", "missing" if jetson else "info", value, _MEND_GSTREAMER)
+        state: State = "missing" if jetson else "info"
+        return Check("GStreamer", state, value, _MEND_GSTREAMER, commands=(_MEND_GSTREAMER,))
     lacking = missing_plugins(machine.root) if jetson else ()
     if lacking:
         uses = " and ".join(_PLUGINS[name] for name in lacking)
         value = f"{version[1]}; plugins {', '.join(lacking)} not found ({uses})"
         mend = "sudo apt install nvidia-l4t-gstreamer nvidia-l4t-camera"
-        return Check("GStreamer", "missing", value, mend)
+        return Check("GStreamer", "missing", value, mend, commands=(mend,))
     return Check("GStreamer", "ok", version[1])

@@ -185,7 +185,8 @@ def check_clocks(machine: Machine) -> Check:
     command = (
         "sudo jetson_clocks" if is_jetson(machine) else "sudo cpupower frequency-set -g performance"
     )
-    return Check("CPU clocks", "info", value, f"For steady measurements: {command}")
+    mend = f"For steady measurements: {command}"
+    return Check("CPU clocks", "info", value, mend, commands=(command,))
 
 
 def check_cameras(machine: Machine) -> Check:
@@ -196,10 +197,8 @@ def check_cameras(machine: Machine) -> Check:
     value = "; ".join(f"{c.device} {c.name}" for c in cameras)
     closed = [c.device for c in cameras if not machine.may_open(machine.root / c.device[1:])]
     if closed:
-        return Check(
-            "cameras",
-            "warning",
-            f"{value} (no permission for {', '.join(closed)})",
-            "sudo usermod -aG video $USER, then log in again; in a container pass --device",
-        )
+        value = f"{value} (no permission for {', '.join(closed)})"
+        join = "sudo usermod -aG video $USER"
+        mend = f"{join}, then log in again; in a container pass --device"
+        return Check("cameras", "warning", value, mend, commands=(join,))
     return Check("cameras", "ok", value)
