@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Union
 
 from edgevid.engines import open_engine
 from edgevid.errors import SourceError, SpecError
@@ -22,20 +20,20 @@ from edgevid.pipeline import (
     CaptureJob,
     DecisionRules,
     NamedSource,
+    Opening,
     SamplingOptions,
+    Source,
     Stream,
     read_rules,
 )
 from edgevid.protocols import Engine, FrameSource
-from edgevid.sources import Decoder, expand, may_return, open_source
+from edgevid.sources import Decoder, open_source
 from edgevid.sources.reconnecting import RetryPolicy
 from edgevid.spec import InputSpec, parse
 from edgevid.tracks import flow_interval
 
 _MAX_WAIT_MS = 10_000.0
 _MAX_DECODERS = 4
-
-Source = Union[str, int, "os.PathLike[str]", FrameSource]
 
 
 def load(path: str | os.PathLike[str]) -> Bundle:
@@ -68,6 +66,7 @@ def stream(
     max_batch: int = 1,
     max_wait_ms: float = 5.0,
     priorities: Sequence[int] | None = None,
+    names: Sequence[str | None] | None = None,
     retry: RetryPolicy | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> Stream:
@@ -97,6 +96,7 @@ def stream(
         max_batch: Windows of different sources that may share one call of the engine.
         max_wait_ms: How long the first of them waits for others, at most, in milliseconds.
         priorities: For each source, at least 1: its share of an engine that is too slow for all.
+        names: For each source what predictions call it; None: its place, without passwords.
         retry: How a live source that was lost is tried again; None: its loss is its end.
         notify: Told, in one sentence each, what was chosen and why.
 
@@ -127,9 +127,9 @@ def stream(
     try:
         sources = _as_list(source)
         threads_each = 1 if real_time else _decode_threads(len(sources))
-        opening = partial(open_lane, video_stream=video_stream, retry=retry, decoder=decoder)
-        for one in sources:
-            lanes.append(opening(one, decode_threads=threads_each))
+        opening = Opening(video_stream, retry, threads_each, decoder)
+        for one, name in zip(sources, names or [None] * len(sources), strict=True):
+            lanes.append(opening.open_lane(one, name))
         _check_distinct(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
@@ -222,45 +222,6 @@ def _decode_threads(lanes: int) -> int:
     a second one the kernel shares the cores between both as they need them.
     """
     return max(1, min(len(os.sched_getaffinity(0)) // lanes, _MAX_DECODERS))
-
-
-def open_lane(
-    source: Source,
-    *,
-    video_stream: int | None = None,
-    retry: RetryPolicy | None = None,
-    decode_threads: int = 1,
-    decoder: Decoder = "auto",
-) -> list[NamedSource]:
-    """The sources that `source` stands for, for `Stream.add_lane`.
-
-    A single one is opened at once, so that its error is raised here.
-
-    Args:
-        decode_threads: Of a file. Of what is live each picture is wanted at once, and several
-            threads hold some back.
-        decoder: What reads files and RTSP, see `open_source`.
-
-    Raises:
-        SourceError: It cannot be opened, or stands for nothing.
-    """
-    if isinstance(source, FrameSource):
-        name = source.source_id
-        return [NamedSource(name, lambda: open_source(name, stream=video_stream), source, False)]
-    if isinstance(source, os.PathLike):
-        source = os.fspath(source)
-    uris = [source] if isinstance(source, int) else expand(source)
-    opening = partial(open_source, stream=video_stream, decoder=decoder)
-    if retry is not None:
-        opening = partial(opening, read_timeout_s=retry.stall_after_s)
-    lane = []
-    for uri in uris:
-        returns = may_return(str(uri))
-        reopen = partial(opening, uri, threads=1 if returns else decode_threads)
-        lane.append(NamedSource(str(uri), reopen, can_return=returns))
-    if len(lane) == 1:
-        lane[0].opened = lane[0].reopen()
-    return lane
 
 
 def _close_all(lanes: list[list[NamedSource]]) -> None:

@@ -5,6 +5,7 @@
     give-up-after = 60
 
     [[sources]]
+    name = "door"
     uri = "rtsp://camera-1/stream"
     priority = 2
 
@@ -38,6 +39,11 @@ class SiteSource(Strict):
 
     uri: str | None = Field(None, min_length=1, description="As for --source.")
     camera: int | str | None = Field(None, description="As for --camera.")
+    name: str | None = Field(
+        None,
+        pattern=r"^[^\x00-\x1f\x7f]{1,64}$",
+        description="What predictions, metrics and the log call it.",
+    )
     priority: int = Field(
         1, ge=1, le=100, description="Share of an engine that is too slow for all."
     )

@@ -161,6 +161,8 @@ def _play(
             if result.info.is_live:
                 live.go()
         elif isinstance(result, (Prediction, Event, Outage, Frame)):
+            if isinstance(result, Outage):
+                live.go()
             live.delivery.deliver(result)
             if window is not None and _shown(window, result):
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +12,7 @@ from edgevid.cli._messages import notice, warning
 from edgevid.errors import EdgevidError
 
 if TYPE_CHECKING:
-    from edgevid.pipeline import NamedSource, Stream
+    from edgevid.pipeline import Opening, Stream
 
 
 class Reloader:
@@ -25,7 +25,7 @@ class Reloader:
         running: The stream.
         command: Whose configuration file it is.
         config: As it was read at the start.
-        open_lane: Opens a source.
+        opening: Opens a source.
     """
 
     def __init__(
@@ -33,12 +33,13 @@ class Reloader:
         running: Stream,
         command: click.Command,
         config: SiteConfig,
-        open_lane: Callable[[str | int], list[NamedSource]],
+        opening: Opening,
     ) -> None:
         self._running = running
         self._command = command
         self._config = config
-        self._open_lane = open_lane
+        self._opening = opening
+        self._names = [(source, self._names_of(source)) for source in config.sources]
 
     def __call__(self) -> None:
         try:
@@ -55,14 +56,26 @@ class Reloader:
     def _change_sources(self, before: Sequence[SiteSource], now: Sequence[SiteSource]) -> None:
         for source in before:
             if source not in now:
-                self._running.stop_source(str(source.place))
+                self._stop(source)
         for source in now:
             if source in before:
                 continue
             try:
-                self._running.add_lane(self._open_lane(source.place), source.priority)
+                lane = self._opening.open_lane(source.place, source.name)
+                self._running.add_lane(lane, source.priority)
+                self._names.append((source, [named.name for named in lane]))
             except EdgevidError as exc:
                 warning(f"{exc}; the other sources go on")
+
+    def _names_of(self, source: SiteSource) -> list[str]:
+        return [named.name for named in self._opening.lane(source.place, source.name)]
+
+    def _stop(self, source: SiteSource) -> None:
+        for playing, names in self._names:
+            if playing == source:
+                for name in names:
+                    self._running.stop_source(name)
+        self._names = [known for known in self._names if known[0] != source]
 
 
 def _changed(before: SiteConfig, now: SiteConfig) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +32,14 @@ EXIT_INTERRUPTED = 130
 @click.command(name="run")
 @click.argument("model", metavar="BUNDLE|MODEL.onnx")
 @click.option(
-    "--source", "-s", "sources", multiple=True, metavar="URI",
+    "--source", "-s", "sources", multiple=True, metavar="[NAME=]URI",
     help="Video file, directory, glob, images, rtsp:// or http:// URL, csi:0, gst: and a "
     "pipeline, synthetic:. May be given several times.",
 )  # fmt: skip
 @click.option(
-    "--camera", "-c", "cameras", multiple=True, metavar="N",
-    help="Camera number, or a device such as /dev/video0. May be given several times.",
+    "--camera", "-c", "cameras", multiple=True, metavar="[NAME=]N",
+    help="Camera number or device, such as 0, /dev/video0 or '0?format=MJPG&size=1280x720'. May "
+    "be given several times.",
 )  # fmt: skip
 @click.option(
     "--smooth", metavar="SPEC",
@@ -104,12 +104,16 @@ EXIT_INTERRUPTED = 130
     help="Try cameras and streams that were lost again.",
 )  # fmt: skip
 @click.option(
+    "--wait-for-source", is_flag=True,
+    help="Wait for cameras and streams that are not there yet at the start.",
+)  # fmt: skip
+@click.option(
     "--give-up-after", "give_up_after_s", type=float, metavar="S",
     help="Seconds without a lost source after which its loss is an error.  [never]",
 )  # fmt: skip
 @click.option(
     "--stall-after", "stall_after_s", type=float, default=4.0, show_default=True, metavar="S",
-    help="Seconds of silence after which a network stream counts as lost.",
+    help="Seconds of silence after which a camera or stream counts as lost.",
 )  # fmt: skip
 @click.option("--summary", "summary_file", metavar="FILE|-", help="Write the figures as JSON.")
 @click.option("--spec", type=click.Path(path_type=Path), help="For a MODEL.onnx: its spec.toml.")
@@ -154,7 +158,12 @@ def command(model: str, **options: Any) -> int:
 
 def _sources(uris: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[SiteSource, ...]:
     """Those on the command line, else those of the configuration file."""
-    named = [*(SiteSource(camera=c) for c in cameras), *(SiteSource(uri=u) for u in uris)]
+    from edgevid.sources.uri import split_name
+
+    named = [
+        *(SiteSource(name=name, camera=place) for name, place in map(split_name, cameras)),
+        *(SiteSource(name=name, uri=place) for name, place in map(split_name, uris)),
+    ]
     config = current_config()
     sources = tuple(named) or (config.sources if config else ())
     if not sources:
@@ -241,6 +250,7 @@ def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, An
         max_batch=options["max_batch"],
         max_wait_ms=options["max_wait_ms"],
         priorities=[source.priority for source in sources],
+        names=[source.name for source in sources],
         retry=_retry(options),
         notify=(lambda _: None) if options["quiet"] else notice,
     )
@@ -250,18 +260,13 @@ def _reloader(
     running: Stream, sources: Sequence[SiteSource], options: dict[str, Any]
 ) -> Reloader | None:
     """What SIGHUP calls, where the sources come from a configuration file."""
-    from edgevid.api import open_lane
     from edgevid.cli._reload import Reloader
+    from edgevid.pipeline import Opening
 
     config = current_config()
     if config is None or config.sources != sources:
         return None
-    opening = partial(
-        open_lane,
-        video_stream=options["video_stream"],
-        retry=_retry(options),
-        decoder=options["decoder"],
-    )
+    opening = Opening(options["video_stream"], _retry(options), decoder=options["decoder"])
     return Reloader(running, command, config, opening)
 
 
@@ -274,9 +279,13 @@ def _retry(options: dict[str, Any]) -> RetryPolicy | None:
             flag = "--" + name.removesuffix("_s").replace("_", "-")
             raise SpecError(f"{flag} {value} must be above 0 seconds")
     if not options["reconnect"]:
+        if options["wait_for_source"]:
+            raise SpecError("--wait-for-source and --no-reconnect contradict each other")
         return None
     return RetryPolicy(
-        give_up_after_s=options["give_up_after_s"], stall_after_s=options["stall_after_s"]
+        give_up_after_s=options["give_up_after_s"],
+        stall_after_s=options["stall_after_s"],
+        at_start=options["wait_for_source"],
     )
 
 

@@ -3,6 +3,7 @@
 from edgevid.pipeline.capture import CaptureJob, NamedSource
 from edgevid.pipeline.decision_rules import DecisionRules, read_rules
 from edgevid.pipeline.inference import Batching
+from edgevid.pipeline.lanes import Opening, Source
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingOptions
 from edgevid.pipeline.replay import replay
@@ -15,8 +16,10 @@ __all__ = [
     "DecisionRules",
     "LabelSpan",
     "NamedSource",
+    "Opening",
     "Result",
     "SamplingOptions",
+    "Source",
     "SourceEnded",
     "SourceProgress",
     "SourceStarted",

@@ -10,7 +10,7 @@ from itertools import chain
 
 from edgevid.clips import WindowBuilder
 from edgevid.clips.sampling import SKIP
-from edgevid.errors import EdgevidError
+from edgevid.errors import EdgevidError, SourceError
 from edgevid.pipeline.messages import Captured, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
 from edgevid.pipeline.queues import Closed, Inbox
@@ -43,6 +43,14 @@ class NamedSource:
         """The source, at its beginning."""
         source, self.opened = self.opened, None
         return source or self.reopen()
+
+    def is_waited_for(self, retry: RetryPolicy | None) -> bool:
+        """True where it need not be there when the run begins."""
+        return retry is not None and retry.at_start and self.can_return
+
+
+class _NeverThere(Exception):
+    """The run ended before a source that was waited for was there."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +135,13 @@ class CaptureThread(threading.Thread):
     def _play(self, named: NamedSource) -> None:
         try:
             reader = _Reader(named, self._job, self._put, self._stopping)
-        except EdgevidError as exc:
-            self.ended.append(SourceEnded(named.name, SourceStats(), 0, exc))
+        except (EdgevidError, _NeverThere) as exc:
+            error = exc if isinstance(exc, EdgevidError) else None
+            self.ended.append(SourceEnded(named.name, SourceStats(), 0, error))
             self._put(self.ended[-1])
             return
         self._reader = reader
-        error: EdgevidError | None = None
+        error = None
         try:
             self._inbox.set_live(self._lane, reader.source.info.is_live)
             reader.read_all()
@@ -233,7 +242,15 @@ def _kept_up(
     named: NamedSource, job: CaptureJob, put: Callable[..., None], stop: threading.Event
 ) -> FrameSource:
     """The source; a live one comes back where it is lost, a file keeps time where it shall."""
-    source = named.open()
+    try:
+        source = named.open()
+    except SourceError as exc:
+        if job.retry is None or not named.is_waited_for(job.retry):
+            raise
+        coming = ReconnectingSource(exc, named.reopen, job.retry, put, stop, name=named.name)
+        if not coming.connect():
+            raise _NeverThere from None
+        return coming
     if not source.info.is_live:
         return PacedSource(source, stop) if job.real_time else source
     if job.retry is None or not named.can_return:

@@ -148,11 +148,16 @@ class Summary:
             self._current[result.source_id].events += 1
 
     def source_started(self, message: SourceStarted) -> None:
-        entry = SourceSummary(
-            message.source_id, message.info.description, notes=list(message.notes)
-        )
-        self.sources.append(entry)
-        self._current[message.source_id] = entry
+        entry = self._entry(message.source_id)
+        entry.description = message.info.description
+        entry.notes.extend(message.notes)
+
+    def _entry(self, source_id: str) -> SourceSummary:
+        """Of a source that plays, or is waited for."""
+        if source_id not in self._current:
+            self._current[source_id] = SourceSummary(source_id)
+            self.sources.append(self._current[source_id])
+        return self._current[source_id]
 
     def predicted(self, prediction: Prediction) -> None:
         entry = self._current[prediction.source_id]
@@ -168,7 +173,7 @@ class Summary:
 
     def outage(self, outage: Outage) -> None:
         """Count a loss when it begins, its length when it ends."""
-        entry = self._current[outage.source_id]
+        entry = self._entry(outage.source_id)
         if outage.lasted_s is None:
             entry.outages += 1
         else:

@@ -32,7 +32,8 @@ def open_source(
             - a video file, as a path or file:// URL;
             - a folder or glob of images, or one image: the frames of one video, in natural
               order of their names (`frame2` before `frame10`);
-            - a V4L2 camera: its number (0 or "0") or /dev/videoN;
+            - a V4L2 camera: its number (0 or "0"), /dev/videoN or a link of udev, with
+              options such as `0?format=MJPG&size=1280x720`: see `edgevid.sources.v4l2`;
             - rtsp://, http:// and other URLs that FFmpeg reads;
             - `gst:` and a URL, a file or a GStreamer pipeline; `csi:0`, a Jetson's own camera:
               see `edgevid.sources.gst_pipeline`;
@@ -92,7 +93,7 @@ def open_source(
         return ImageSource(name, fps=image_fps)
     from edgevid.sources.camera import open_camera
 
-    return open_camera(name)
+    return open_camera(name, read_timeout_s)
 
 
 def _by_gstreamer(name: str, kind: Kind, decoder: Decoder) -> bool:

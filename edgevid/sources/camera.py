@@ -11,13 +11,17 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from edgevid.errors import SourceError, SourceNotFoundError
+from edgevid.errors import SourceError
 from edgevid.protocols import WantFrame, every_frame
 from edgevid.sources.timestamps import Timeline
+from edgevid.sources.v4l2 import CameraFinder, CameraOptions, parse_camera
 from edgevid.types import Array, Frame, FrameTime, SourceInfo, SourceStats
 
 FALLBACK_FPS = 30.0
 """Where the driver names no frame rate."""
+
+_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
+"""OpenCV reads it, in seconds, when it waits for a camera for the first time."""
 
 
 class Capture(Protocol):
@@ -31,29 +35,30 @@ class Capture(Protocol):
 
     def get(self, propId: int) -> float: ...
 
+    def set(self, propId: int, value: float) -> bool: ...
+
     def release(self) -> None: ...
 
 
 class CaptureSource:
-    """An opened `cv2.VideoCapture` as a frame source.
+    """An opened `cv2.VideoCapture` of a camera as a live frame source.
 
     Times are those that the driver stamped on the frames where it does so, else the time at
     which they arrived. Refused frames are grabbed, not converted.
 
     Args:
         capture: Opened; this source releases it.
-        source_id: Name without passwords.
-        is_live: False for a pipeline that reads a file.
-        backend: For people, such as "V4L2".
+        source_id: Name for people.
+        read_timeout_s: How long `capture` waits for a frame before it gives up.
 
     Raises:
         SourceError: It gives no frame.
     """
 
-    def __init__(self, capture: Capture, source_id: str, is_live: bool, backend: str) -> None:
+    def __init__(self, capture: Capture, source_id: str, read_timeout_s: float = 10.0) -> None:
         self._capture = capture
         self._source_id = source_id
-        self._is_live = is_live
+        self._read_timeout_s = read_timeout_s
         fps = capture.get(cv2.CAP_PROP_FPS)
         self._fps = fps if 0 < fps <= 1000 else 0.0
         self._period_s = 1.0 / (self._fps or FALLBACK_FPS)
@@ -76,8 +81,8 @@ class CaptureSource:
             height=height,
             fps=self._fps,
             num_frames=None,
-            is_live=is_live,
-            description=f"{width}x{height} via OpenCV {backend}",
+            is_live=True,
+            description=f"{width}x{height} via OpenCV V4L2",
         )
 
     @property
@@ -93,7 +98,7 @@ class CaptureSource:
         return SourceStats(self._frames_read, self._frames_lost, self._timeline.repaired)
 
     def read(self, want: WantFrame = every_frame) -> Frame | None:
-        """The next frame that `want` accepts; None at the end of a file.
+        """The next frame that `want` accepts; None once closed.
 
         Raises:
             SourceError: The camera stopped.
@@ -113,13 +118,9 @@ class CaptureSource:
         if received_ns is None:
             if not self._capture.isOpened():
                 return None
+            asked_s = time.monotonic()
             if not self._capture.grab():
-                if self._is_live:
-                    raise SourceError(
-                        f"{self._source_id} stopped after {self._frames_read} frames",
-                        "Check the cable and whether another program took the device",
-                    )
-                return None
+                raise self._stopped(time.monotonic() - asked_s)
             received_ns = time.monotonic_ns()
         stamp_s = received_ns / 1e9
         if self._has_stamps:
@@ -129,34 +130,80 @@ class CaptureSource:
         self._frames_read += 1
         return frame_time
 
+    def _stopped(self, waited_s: float) -> SourceError:
+        reason = f"stopped after {self._frames_read} frames"
+        if waited_s >= 0.9 * self._read_timeout_s:
+            reason = f"broke off: nothing came for {waited_s:.0f} s"
+        return SourceError(
+            f"{self._source_id} {reason}",
+            "Check the cable and whether another program took the device",
+        )
+
     def close(self) -> None:
         """Release the device; `read` then gives None."""
         self._grabbed = None
         self._capture.release()
 
 
-def open_camera(name: str) -> CaptureSource:
-    """Open a V4L2 camera, by number or /dev/videoN.
+def open_camera(uri: str, read_timeout_s: float = 10.0) -> CaptureSource:
+    """Open a V4L2 camera.
+
+    Args:
+        uri: See `edgevid.sources.v4l2`.
+        read_timeout_s: How long it may be silent, in whole seconds. OpenCV keeps the first one
+            of a process for all cameras.
 
     Raises:
         SourceNotFoundError: There is no such device.
-        SourceError: It cannot be opened, or gives no frame.
+        SourceError: It cannot be opened, has not what is asked of it, or gives no frame.
     """
-    device = f"/dev/video{name}" if name.isdecimal() else name
-    if not os.path.exists(device):
-        present = sorted(d for d in os.listdir("/dev") if d.startswith("video"))
-        found = ", ".join(f"/dev/{d}" for d in present) or "no camera"
-        raise SourceNotFoundError(f"no such camera: {device}", f"This machine has {found}")
+    device, options = parse_camera(uri)
+    path = CameraFinder(device).find()
+    timeout = os.environ.setdefault(_TIMEOUT, str(max(1, round(read_timeout_s))))
     with _silent_opencv():
-        capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+        capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
         if not capture.isOpened():
             raise SourceError(
                 f"the camera {device} cannot be opened",
                 "Check that no other program uses it, and that you are in the group `video`",
             )
-        # A longer queue hands over frames that are already old.
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        return CaptureSource(capture, device, is_live=True, backend="V4L2")
+        try:
+            apply_options(capture, device, options)
+        except BaseException:
+            capture.release()
+            raise
+        return CaptureSource(capture, device, float(timeout))
+
+
+def apply_options(capture: Capture, device: str, options: CameraOptions) -> None:
+    """Ask a camera for a format, a size and a rate.
+
+    Raises:
+        SourceError: It takes another format or size than the one that was asked for. The rate
+            is a wish: a camera may be slower in the dark.
+    """
+    wanted: list[tuple[int, float]] = []
+    if options.format is not None:
+        wanted.append((cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*options.format)))
+    if options.size is not None:
+        wanted.append((cv2.CAP_PROP_FRAME_WIDTH, options.size[0]))
+        wanted.append((cv2.CAP_PROP_FRAME_HEIGHT, options.size[1]))
+    if options.fps is not None:
+        wanted.append((cv2.CAP_PROP_FPS, options.fps))
+    # A longer queue hands over frames that are already old.
+    for key, value in (*wanted, (cv2.CAP_PROP_BUFFERSIZE, 1)):
+        capture.set(key, value)
+    for key, value in wanted:
+        if key != cv2.CAP_PROP_FPS and round(capture.get(key)) != value:
+            raise SourceError(
+                f"{device} does not give {_asked(options)}",
+                f"See what it has: v4l2-ctl --device {device} --list-formats-ext",
+            )
+
+
+def _asked(options: CameraOptions) -> str:
+    size = "" if options.size is None else f"{options.size[0]}x{options.size[1]}"
+    return " ".join(part for part in (options.format, size) if part)
 
 
 @contextmanager

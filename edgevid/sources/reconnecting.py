@@ -28,7 +28,8 @@ class RetryPolicy:
             `longest_s`, so the default keeps it short.
         jitter: Share of the wait, from 0 to below 1.
         give_up_after_s: Seconds without the source after which its error is final; None: never.
-        stall_after_s: Seconds of silence after which a network source counts as lost.
+        stall_after_s: Seconds of silence after which a live source counts as lost.
+        at_start: One that is not there when the run begins is waited for in the same way.
     """
 
     first_s: float = 0.2
@@ -37,6 +38,7 @@ class RetryPolicy:
     jitter: float = 0.2
     give_up_after_s: float | None = None
     stall_after_s: float = 4.0
+    at_start: bool = False
 
     def wait_s(self, attempt: int, chance: float) -> float:
         """Seconds to wait before attempt `attempt` (from 1), for a random `chance` in [0, 1)."""
@@ -53,26 +55,28 @@ class ReconnectingSource:
     stream is an outage too: a camera that reboots closes its connection as if it had finished.
 
     Args:
-        source: The open source.
+        source: The open source; or the error with which it did not open: then `connect` first.
         reopen: Opens it anew.
         policy: How to retry.
         notify: Told of each loss, and of each return.
         stop: When set, waiting ends, and `read` gives None.
         clock: Seconds, monotonic; replaced in tests.
+        name: Of a source that is not open yet.
     """
 
     def __init__(
         self,
-        source: FrameSource,
+        source: FrameSource | SourceError,
         reopen: Callable[[], FrameSource],
         policy: RetryPolicy,
         notify: Callable[[Outage], None],
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
+        name: str = "",
     ) -> None:
-        self._source: FrameSource | None = source
-        self._source_id = source.source_id
-        self._info = source.info
+        self._source: FrameSource | None = None
+        self._source_id = name
+        self._info: SourceInfo | None = None
         self._reopen = reopen
         self._policy = policy
         self._notify = notify
@@ -87,6 +91,18 @@ class ReconnectingSource:
         self._outage: Outage | None = None
         self._closed = False
         self.outages = 0
+        if isinstance(source, SourceError):
+            self._lose(source, "not there yet: ")
+        else:
+            self._source, self._source_id, self._info = source, source.source_id, source.info
+
+    def connect(self) -> bool:
+        """Wait until the source is there; False where stopped.
+
+        Raises:
+            SourceError: It was away for longer than the policy allows.
+        """
+        return self._source is not None or self._connect()
 
     @property
     def source_id(self) -> str:
@@ -95,6 +111,8 @@ class ReconnectingSource:
     @property
     def info(self) -> SourceInfo:
         """Of the connection that is open, or was last."""
+        if self._info is None:
+            raise RuntimeError("connect before asking what the source is like")
         return self._info
 
     @property
@@ -155,17 +173,20 @@ class ReconnectingSource:
     def _end_outage(self, time: FrameTime) -> None:
         if self._outage is None:
             return
-        before_ns = self._last.received_ns if self._last else time.received_ns
-        lasted_s = (time.received_ns - before_ns) / 1e9
+        if self._last is None:
+            lasted_s = self._clock() - self._lost_at
+        else:
+            lasted_s = (time.received_ns - self._last.received_ns) / 1e9
         self._notify(replace(self._outage, lasted_s=lasted_s))
         self._outage = None
 
-    def _lose(self, error: SourceError) -> None:
+    def _lose(self, error: SourceError, how: str = "") -> None:
         self._disconnect()
         if self._outage is None:
             self.outages += 1
             at_s = self._last.pts_s if self._last else 0.0
-            reason = error.message.removeprefix(f"{self._source_id} ")
+            said = error.message.removeprefix(self._source_id).removeprefix(":")
+            reason = how + said.strip()
             self._outage = Outage(self._source_id, at_s, reason)
             self._lost_at = self._clock()
             self._notify(self._outage)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edgevid.errors import SourceError, SourceNotFoundError
+from edgevid.sources.v4l2 import is_camera, parse_camera
 
 _VIDEOS = "3gp avi flv h264 h265 m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts ogv ts webm wmv y4m"
 _IMAGES = "bmp jpeg jpg png ppm tif tiff webp"
@@ -27,6 +28,9 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s\"'?#]*@")
 _SECRETS = re.compile(
     r"(?i)(\buser-pw=|[?&][^=&\s]*(?:pass|pwd|token|secret|key|auth|sig)[^=&\s]*=)[^&\s\"'!]+"
 )
+
+
+_NAMED = re.compile(r"([A-Za-z][\w.-]{0,63})=(.+)", re.DOTALL)
 
 
 class Kind(Enum):
@@ -69,7 +73,7 @@ def kind_of(uri: str) -> Kind:
         return Kind.GSTREAMER
     if scheme_of(uri) in _NETWORK_SCHEMES:
         return Kind.NETWORK
-    if (uri.isdecimal() and not os.path.exists(uri)) or re.fullmatch(r"/dev/video\d+", uri):
+    if is_camera(uri) and not os.path.isfile(uri):
         return Kind.CAMERA
     if scheme_of(uri) not in ("", "file"):
         raise SourceError(
@@ -81,9 +85,28 @@ def kind_of(uri: str) -> Kind:
 
 def may_return(uri: str) -> bool:
     """True for what can be lost and come back: cameras, network streams, GStreamer's places."""
-    network = scheme_of(uri) in _NETWORK_SCHEMES
-    camera = (uri.isdecimal() and not os.path.exists(uri)) or uri.startswith("/dev/video")
-    return network or camera or _is_pipeline(uri)
+    if _is_pipeline(uri):
+        return "filesrc" not in uri and not local_path(uri.removeprefix("gst:")).is_file()
+    camera = is_camera(uri) and not os.path.isfile(uri)
+    return camera or scheme_of(uri) in _NETWORK_SCHEMES
+
+
+def shown_name(uri: str) -> str:
+    """What a source is called where nobody named it: its place, without passwords."""
+    if is_camera(uri) and not os.path.isfile(uri):
+        return parse_camera(uri)[0]
+    return redact(uri.removeprefix("gst:").strip())
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """`door=rtsp://camera/1` to ("door", "rtsp://camera/1"); without a name, (None, text).
+
+    What exists, or is a pattern of what exists, has no name, whatever it looks like.
+    """
+    match = _NAMED.fullmatch(text)
+    if match is None or os.path.lexists(text) or (is_glob(text) and glob.glob(text)):
+        return None, text
+    return match[1], match[2]
 
 
 def _is_pipeline(uri: str) -> bool:

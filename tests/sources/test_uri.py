@@ -7,7 +7,16 @@ import pytest
 
 from edgevid.errors import SourceError, SourceNotFoundError
 from edgevid.sources import expand, open_source
-from edgevid.sources.uri import Kind, kind_of, local_path, may_return, natural_key, redact
+from edgevid.sources.uri import (
+    Kind,
+    kind_of,
+    local_path,
+    may_return,
+    natural_key,
+    redact,
+    shown_name,
+    split_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +33,8 @@ from edgevid.sources.uri import Kind, kind_of, local_path, may_return, natural_k
         ("0", Kind.CAMERA),
         ("12", Kind.CAMERA),
         ("/dev/video3", Kind.CAMERA),
+        ("0?format=MJPG", Kind.CAMERA),
+        ("/dev/v4l/by-id/usb-Cam-video-index0?fps=30", Kind.CAMERA),
     ],
 )
 def test_kind_of_names_that_are_no_files(uri: str, kind: Kind) -> None:
@@ -140,6 +151,9 @@ def test_synthetic_source_is_reached() -> None:
         ("http://door/mjpg", True),
         ("0", True),
         ("/dev/video3", True),
+        ("/dev/v4l/by-path/pci-0-video-index0", True),
+        ("gst:rtsp://door/1", True),
+        ("gst:filesrc location=a.mp4 ! decodebin", False),
         ("gst:v4l2src ! appsink", True),
         ("csi:0", True),
         ("clip.mp4", False),
@@ -150,3 +164,42 @@ def test_synthetic_source_is_reached() -> None:
 )
 def test_only_devices_and_streams_can_come_back(uri, answer):
     assert may_return(uri) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "uri"),
+    [
+        ("door=rtsp://cam/1?a=b", "door", "rtsp://cam/1?a=b"),
+        ("back-yard.2=0", "back-yard.2", "0"),
+        ("hall=clip.mp4", "hall", "clip.mp4"),
+        ("ball=gst:videotestsrc pattern=ball ! appsink", "ball",
+         "gst:videotestsrc pattern=ball ! appsink"),
+        ("rtsp://cam/1?a=b", None, "rtsp://cam/1?a=b"),
+        ("synthetic:?seed=3", None, "synthetic:?seed=3"),
+        ("gst:videotestsrc pattern=ball", None, "gst:videotestsrc pattern=ball"),
+        ("videotestsrc pattern=ball ! appsink", None, "videotestsrc pattern=ball ! appsink"),
+        ("/data/a=b.mp4", None, "/data/a=b.mp4"),
+        ("take=1.mp4", None, "take=1.mp4"),
+        ("take=*.mp4", None, "take=*.mp4"),
+        ("takes=*.mkv", "takes", "*.mkv"),
+        ("door=", None, "door="),
+    ],
+)  # fmt: skip
+def test_a_name_before_a_source(text, name, uri, tmp_path, monkeypatch):
+    (tmp_path / "take=1.mp4").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    assert split_name(text) == (name, uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("0?format=MJPG", "/dev/video0"),
+        ("rtsp://me:secret@cam/1", "rtsp://***@cam/1"),
+        ("gst:rtsp://me:secret@cam/1", "rtsp://***@cam/1"),
+        ("csi:0", "csi:0"),
+        ("clip.mp4", "clip.mp4"),
+    ],
+)
+def test_what_a_source_is_called(uri, shown):
+    assert shown_name(uri) == shown
