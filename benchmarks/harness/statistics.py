@@ -36,6 +36,9 @@ _FAR = 3.5
 
 _MAD_TO_SIGMA = 0.6745
 _MEAN_DEVIATION_TO_SIGMA = 0.7979
+_WIDEST = math.log(1e6)
+"""Beyond this an interval says nothing anyway."""
+
 _BATCH = 5
 _BATCHES_AT_LEAST = 10
 
@@ -57,12 +60,10 @@ class Interval(Strict):
     def of_another_run(self) -> Interval:
         """Where the same figure of a second, equally long run is expected.
 
-        Both runs err, so the interval is sqrt(2) times as wide on either side (Hahn and Meeker,
-        Statistical Intervals, 1991, section 4.4.2: prediction of a later sample's mean).
+        Both runs err, so the interval is sqrt(2) times as wide on either side, in logs (Hahn
+        and Meeker, Statistical Intervals, 1991, section 4.4.2: prediction of a later mean).
         """
-        low, high = (
-            self.value + math.sqrt(2) * (end - self.value) for end in (self.low, self.high)
-        )
+        low, high = (_further(self.value, end) for end in (self.low, self.high))
         return Interval(value=self.value, low=low, high=high, confidence=self.confidence)
 
 
@@ -153,18 +154,23 @@ def interval_of_rounds(
     """A statistic of all samples, with an interval from how much rounds differ.
 
     Rounds that lie apart in time see the machine's slow changes, which neighbours within a
-    round do not. Student's t over the rounds' own statistics, around that of all samples.
+    round do not. Student's t over the logs of the rounds' own statistics, around that of all
+    samples: what disturbs a machine makes it slower by a share, and no time is below 0.
 
     Raises:
-        SpecError: There are fewer than two rounds, an empty one, or no such statistic.
+        SpecError: There are fewer than two rounds, an empty one, one whose statistic is not
+            above 0, or no such statistic.
     """
     each = np.array([statistic(samples, name) for samples in rounds])
     if len(each) < 2:
         raise SpecError(f"{len(each)} rounds tell nothing about how they differ", "Run 5 or more")
     value = statistic(np.concatenate([_checked(samples) for samples in rounds]), name)
-    error = float(np.std(each, ddof=1)) / math.sqrt(len(each))
-    half = student_t((1 + confidence) / 2, len(each) - 1) * error
-    return Interval(value=value, low=value - half, high=value + half, confidence=confidence)
+    if min(each.min(), value) <= 0:
+        raise SpecError(f"a round's {name} is {each.min():g}: not a time above 0")
+    error = float(np.std(np.log(each), ddof=1)) / math.sqrt(len(each))
+    reach = student_t((1 + confidence) / 2, len(each) - 1) * error
+    times = math.exp(min(reach, _WIDEST))
+    return Interval(value=value, low=value / times, high=value * times, confidence=confidence)
 
 
 def samples_needed(name: str, confidence: float = CONFIDENCE) -> int:
@@ -273,6 +279,13 @@ def student_t(share: float, degrees: float) -> float:
     summed = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
     angle = float(np.interp(abs(share - 0.5) * 2, summed / summed[-1], angles))
     return math.copysign(math.sqrt(degrees) * math.tan(angle), share - 0.5)
+
+
+def _further(value: float, end: float) -> float:
+    """sqrt(2) times as far from the value; in logs where both are above 0."""
+    if min(value, end) > 0:
+        return float(value * (end / value) ** math.sqrt(2))
+    return value + math.sqrt(2) * (end - value)
 
 
 def _checked(samples: Samples) -> _Array:

@@ -33,9 +33,10 @@ def printed(result: Result) -> str:
 def test_every_form_says_the_same(render):
     result = full_result()
     text = render(result).replace("\\_", "_")
-    p90 = result.figures["p90_ms"]
+    p90, rate = result.figures["p90_ms"], result.figures["rate"]
     for words in (
-        amount(p90.value, "ms"), f"{amount(p90.low)} to {amount(p90.high)}", "82.44 to 83.96",
+        amount(p90.value, "ms"), f"{amount(p90.low)} to {amount(p90.high)}",
+        f"{amount(rate.low)} to {amount(rate.high)}",
         "INT8", "onnxruntime 1.23 (CPU, 1 thread)", "1 thread", "9.34 W", "132 mJ", "70.0 °C",
         "412 MB", "12 %", "the CPU was throttled", "p99.9 needs 3688 clips", "preprocess",
         "95 % sure",

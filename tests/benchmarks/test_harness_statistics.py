@@ -189,3 +189,11 @@ def test_nothing_to_describe_is_said():
         interval([1.0, math.nan], "p50")
     with pytest.raises(SpecError, match="1 rounds"):
         interval_of_rounds([[1.0, 2.0]], "p50")
+    with pytest.raises(SpecError, match="not a time above 0"):
+        interval_of_rounds([[1.0], [0.0]], "p50")
+
+
+def test_no_time_is_expected_below_nothing():
+    found = interval_of_rounds([[1.0], [1.1], [50.0]], "p50").of_another_run()
+    assert 0 < found.low < found.value < found.high
+    assert found.high / found.value == pytest.approx(found.value / found.low)
