@@ -6,8 +6,8 @@
 Each model is converted to FP32, FP16 and, through the gate, INT8, on videos of its own; judged
 on others; compared with its original on real clips, through decoding, sampling and resizing on
 both sides; timed with and without streaming; run on a live source; and built for TensorRT-RTX.
-The reference models (benchmarks/reference) are trained where FOLDER does not hold their weights,
-which takes minutes each. The table is Markdown.
+The reference models (benchmarks/reference) are trained where FOLDER does not hold their weights
+(see benchmarks/train_families.py). The table is Markdown.
 
 `--short` does the same in seconds, with models that have hardly been trained.
 """
@@ -32,6 +32,7 @@ import edgevid
 from edgevid.benchmarks.reference.answers import answers
 from edgevid.benchmarks.reference.families import FAMILIES
 from edgevid.benchmarks.reference.subjects import DERIVED, NAMES, REAL, Subject, reference
+from edgevid.benchmarks.reference.training import Trainer
 from edgevid.benchmarks.reference.videos import render_videos, truth
 from edgevid.convert import convert
 from edgevid.convert.quantize.settings import QuantizeSettings
@@ -54,6 +55,7 @@ CLIPS = (
 """The 20 real clips that bundles are compared with their originals on."""
 
 _LIVE = "synthetic:?motions=left&seconds=3&fps=30&size=320x240&seed=5&live=1"
+_SMOOTH = "mean:8"
 _HEADER = (
     "| model | contract | FP32 | FP16 | INT8 | parity | windows/s | streaming | plan MB | live "
     "| remark |\n|---|---|---:|---:|---|---:|---:|---:|---|---|---|"
@@ -117,11 +119,13 @@ class Bench:
     Args:
         cache: Weights, videos and bundles.
         data: Folder of the shared test data; without it there are no real clips.
+        device: PyTorch's name of what trains.
     """
 
-    def __init__(self, cache: Path, data: Path, effort: Effort) -> None:
+    def __init__(self, cache: Path, data: Path, effort: Effort, device: str = "cpu") -> None:
         self._cache = cache
         self._effort = effort
+        self._trainer = Trainer(cache, say, effort.quick, device)
         self._data = data
         (cache / "bundles").mkdir(parents=True, exist_ok=True)
         held_out, calibration = effort.held_out, effort.calibration
@@ -137,8 +141,8 @@ class Bench:
         if name in REAL:
             return REAL[name](self._data)
         if name in DERIVED:
-            return DERIVED[name](self._cache, self._effort.quick, say)
-        return reference(FAMILIES[name], self._cache, self._effort.quick, say)
+            return DERIVED[name](self._trainer)
+        return reference(FAMILIES[name], self._trainer)
 
     def measure(self, subject: Subject) -> Row:
         row = Row(subject.name, subject.contract, against=subject.against)
@@ -147,7 +151,7 @@ class Bench:
             try:
                 bundle = self._bundle(subject, precision, row)
                 if subject.moving:
-                    row.accuracy[precision] = self._accuracy(subject, bundle)
+                    row.accuracy[precision] = self._accuracy(bundle)
                 if precision == "fp32":
                     self._compare(subject, bundle, row)
                     self._time(subject, bundle, row)
@@ -187,11 +191,11 @@ class Bench:
         clips = 8 if self._effort.quick else 32
         return QuantizeSettings(calib=tuple(videos), calib_clips=clips, eval_clips=2 * clips)
 
-    def _accuracy(self, subject: Subject, bundle: Bundle) -> float:
-        """Share of the rendered videos whose last answer is right."""
+    def _accuracy(self, bundle: Bundle) -> float:
+        """Share of the rendered videos that are right by the mean of their last answers."""
         last: dict[str, str] = {}
         folder = str(self._held_out.parent / "*.mp4")
-        for prediction in edgevid.stream(bundle, folder, smooth=subject.smooth):
+        for prediction in edgevid.stream(bundle, folder, smooth=_SMOOTH):
             last[Path(prediction.source_id).name] = prediction.label
         return sum(last.get(name) == label for name, label in self._truth.items()) / len(
             self._truth
@@ -299,11 +303,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, required=True, help="folder for weights and bundles")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="real clips")
     parser.add_argument("--only", action="append", metavar="NAME", choices=NAMES)
+    parser.add_argument("--device", default="cpu", help="PyTorch's name of what trains")
     parser.add_argument("--short", action="store_true", help="seconds, to try the script")
     parser.add_argument("--json", type=Path, help="keep the rows in this file, one a line")
     args = parser.parse_args(argv)
     names = args.only or [n for n in NAMES if n not in REAL or args.data.is_dir()]
-    bench = Bench(args.cache, args.data, SHORT if args.short else Effort())
+    bench = Bench(args.cache, args.data, SHORT if args.short else Effort(), args.device)
     print(_HEADER, flush=True)
     for name in names:
         row = bench.measure(bench.subject(name))

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 
 from edgevid.benchmarks.reference.families import Family
-from edgevid.benchmarks.reference.original import model_input, pictures, sample
+from edgevid.benchmarks.reference.original import (
+    flow_bytes,
+    model_input,
+    pictures,
+    sample,
+)
 from edgevid.spec import ClipSpec, InputSpec, OutputKind
-from edgevid.types import Array
+from edgevid.types import Array, UInt8Array
 
 Original = Callable[[list[Array]], Array]
 """From the model's inputs for one window, batch 1, to its output `(C,)`; states stay inside."""
@@ -35,9 +40,16 @@ def answers(
     original = begin()
     rows = []
     for frames in sample(video, clip, windows):
-        feeds = [model_input(pictures(frames, spec)[np.newaxis], spec) for spec in inputs]
+        feeds = [_feed(pictures(frames, spec), spec) for spec in inputs]
         rows.append(_probabilities(original(feeds).astype(np.float64), kind))
     return np.stack(rows)
+
+
+def _feed(window: UInt8Array, spec: InputSpec) -> Array:
+    import torch
+
+    window = flow_bytes(window) if spec.modality == "flow" else window
+    return np.asarray(model_input(torch.from_numpy(window[np.newaxis]), spec).numpy())
 
 
 def _probabilities(output: Array, kind: OutputKind) -> Array:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import DTypeLike
 
-from edgevid.benchmarks.demo_data import JITTER_S, TRAINING_SIZES, TRAINING_SPEEDS, motion_of
-from edgevid.benchmarks.demo_model import BACKWARDS, MIRRORED_X, MIRRORED_Y, TRANSPOSED
+from edgevid.benchmarks.demo_data import (
+    HELD_OUT_SIZE,
+    JITTER_S,
+    TRAINING_SIZES,
+    TRAINING_SPEEDS,
+    motion_of,
+)
+from edgevid.benchmarks.reference.original import flow_bytes
 from edgevid.sources.moving_shapes import MOTIONS, Scene
-from edgevid.types import Array, UInt8Array
+from edgevid.types import Array
 
 SIZE = 48
 """Side of every picture that a reference model sees, in pixels."""
@@ -23,101 +33,81 @@ NUM_FRAMES = 16
 FRAME_INTERVAL = 4
 FPS = 30.0
 
+TRACKS: Mapping[str, tuple[tuple[int, ...], DTypeLike]] = {
+    "full": ((NUM_FRAMES, SIZE, SIZE, 3), np.uint8),
+    "fovea": ((NUM_FRAMES, SIZE, SIZE, 3), np.uint8),
+    "flow": ((NUM_FRAMES - 1, SIZE, SIZE, 2), np.uint8),
+    "poses": ((NUM_FRAMES, 4), np.float32),
+}
+"""What is kept of a clip: the whole frame at low resolution and its centre as it comes, both BGR;
+the optical flow of the first as bytes; x, y, angle and size of the shape, in turns."""
+
 _FEW = 64
 Result = TypeVar("Result")
 
-Tracks = dict[str, UInt8Array]
-"""`full`, the whole frame at low resolution, and `fovea`, its centre as it comes.
 
-Each `(N, T, SIZE, SIZE, 3)` uint8 BGR.
-"""
+def render_clips(folder: Path, seeds: range, varied: bool = True) -> None:
+    """Write a file for each of `TRACKS`, with a row for each clip, and `labels.npy`, int64.
+
+    Args:
+        varied: Many frame sizes, and instants that are a little off: clips to learn from. False:
+            frames of `HELD_OUT_SIZE` at the exact instants.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (shape, dtype) in TRACKS.items():
+        np.lib.format.open_memmap(_file(folder, name), "w+", dtype, (len(seeds), *shape))
+    in_parallel(partial(_write_clip, folder, seeds.start, varied), seeds)
+    # Last: the folder is whole where it stands.
+    np.save(_file(folder, "labels"), np.array([motion_of(seed) for seed in seeds], np.int64))
 
 
-def training_tracks(seeds: Sequence[int]) -> tuple[Tracks, Array]:
-    """Clips of `NUM_FRAMES` at instants that are a little off, and their classes `(N,)` int64."""
-    clips = in_parallel(_training_clip, seeds)
-    tracks = {
-        name: np.stack([clip[i] for clip in clips]) for i, name in enumerate(("full", "fovea"))
-    }
-    return tracks, np.array([motion_of(seed) for seed in seeds], np.int64)
+def is_rendered(folder: Path) -> bool:
+    """The clips of a folder are all there."""
+    return _file(folder, "labels").exists()
+
+
+def load_clips(folder: Path, names: Collection[str]) -> tuple[dict[str, Array], Array]:
+    """Tracks `(N, *shape)`, read as they are used, and the classes `(N,)`."""
+    tracks = {name: np.load(_file(folder, name), mmap_mode="c") for name in names}
+    return tracks, np.load(_file(folder, "labels"))
 
 
 def in_parallel(function: Callable[[int], Result], seeds: Sequence[int]) -> list[Result]:
-    """What a function of the top level gives for every seed, on two cores where it pays."""
+    """What a function of the top level gives for every seed, on all cores where it pays."""
     if len(seeds) <= _FEW:
         return [function(seed) for seed in seeds]
     # Forked processes would inherit the locks of OpenCV's and PyTorch's threads.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         return list(pool.map(function, seeds, chunksize=16))
 
 
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"
+
+
+def _write_clip(folder: Path, first: int, varied: bool, seed: int) -> None:
+    cv2.setNumThreads(1)
+    for name, track in _clip(seed, varied).items():
+        np.load(_file(folder, name), mmap_mode="r+")[seed - first] = track
+
+
+def _clip(seed: int, varied: bool) -> dict[str, Array]:
+    size, speed, times = HELD_OUT_SIZE, None, np.arange(NUM_FRAMES) * FRAME_INTERVAL / FPS
+    if varied:
+        size, speed, times = _drawn(seed)
+    scene = Scene(MOTIONS[motion_of(seed)], seed, size, speed=speed)
+    frames = [scene.frame(float(t)) for t in times]
+    full = np.stack([cv2.resize(f, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for f in frames])
+    top, left = (size[1] - SIZE) // 2, (size[0] - SIZE) // 2
+    fovea = np.stack([f[top : top + SIZE, left : left + SIZE] for f in frames])
+    poses = np.array([astuple(scene.pose(float(t))) for t in times], np.float32)
+    return {"full": full, "fovea": fovea, "flow": flow_bytes(full), "poses": poses}
+
+
 def _drawn(seed: int) -> tuple[tuple[int, int], float, Array]:
-    """Frame size, speed and instants of a training clip."""
+    """Frame size, speed and instants of a varied clip."""
     rng = np.random.default_rng((seed, 1))
     size = TRAINING_SIZES[rng.integers(len(TRAINING_SIZES))]
     speed = float(rng.uniform(*TRAINING_SPEEDS))
     jitter = rng.uniform(0, 2 * JITTER_S, NUM_FRAMES)
     return size, speed, np.arange(NUM_FRAMES) * FRAME_INTERVAL / FPS + jitter
-
-
-def _training_clip(seed: int) -> tuple[UInt8Array, UInt8Array]:
-    cv2.setNumThreads(1)
-    size, speed, times = _drawn(seed)
-    scene = Scene(MOTIONS[motion_of(seed)], seed, size, speed=speed)
-    frames = [scene.frame(float(t)) for t in times]
-    full = [cv2.resize(f, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for f in frames]
-    top, left = (size[1] - SIZE) // 2, (size[0] - SIZE) // 2
-    fovea = [f[top : top + SIZE, left : left + SIZE] for f in frames]
-    return np.stack(full), np.stack(fovea)
-
-
-def poses(seeds: Iterable[int]) -> Array:
-    """x, y, angle and size of the shape in every frame of training clips, `(N, T, 4)`."""
-    clips = []
-    for seed in seeds:
-        _, speed, times = _drawn(seed)
-        # A pose does not depend on the picture's size: the smallest is the cheapest.
-        scene = Scene(MOTIONS[motion_of(seed)], seed, TRAINING_SIZES[0], speed=speed)
-        clips.append([astuple(scene.pose(float(t))) for t in times])
-    return np.array(clips)
-
-
-def augment(
-    rng: np.random.Generator, tracks: Mapping[str, UInt8Array], labels: Array
-) -> tuple[Tracks, Array]:
-    """Clips in a mirror, turned over, backwards, in other colours; the classes follow.
-
-    Args:
-        tracks: Of a batch.
-        labels: `(N,)` int64, in the order of `MOTIONS`.
-    """
-    count = len(labels)
-    contrast = rng.uniform(0.75, 1.25, count)
-    brightness = rng.uniform(-25, 25, count)
-    chosen = rng.random((len(_CHANGES), count)) < 0.5
-    classes = labels.copy()
-    for mask, (_, becomes) in zip(chosen, _CHANGES, strict=True):
-        classes[mask] = becomes[classes[mask]]
-    order = rng.permutation(3)
-    return {
-        name: _changed(track[..., order], chosen, contrast, brightness)
-        for name, track in tracks.items()
-    }, classes
-
-
-_CHANGES: tuple[tuple[Callable[[Array], Array], Array], ...] = (
-    (lambda clips: clips[:, :, :, ::-1], MIRRORED_X),
-    (lambda clips: clips[:, :, ::-1], MIRRORED_Y),
-    (lambda clips: clips.swapaxes(2, 3), TRANSPOSED),
-    (lambda clips: clips[:, ::-1], BACKWARDS),
-)
-"""Of clips `(N, T, S, S, 3)`, and what each class becomes."""
-
-
-def _changed(clips: UInt8Array, chosen: Array, contrast: Array, brightness: Array) -> UInt8Array:
-    for mask, (change, _) in zip(chosen, _CHANGES, strict=True):
-        clips[mask] = change(clips[mask])
-    for clip, gain, offset in zip(clips, contrast, brightness, strict=True):
-        values = np.clip((np.arange(256) - 128) * gain + 128 + offset, 0, 255)
-        clip[:] = cv2.LUT(clip.reshape(-1, 1), values.astype(np.uint8)).reshape(clip.shape)
-    return clips

@@ -51,8 +51,10 @@ class Family:
             trained one; it is what is exported. None: the trained one is.
         states: Shapes of the states of one stream, by the name behind `h_in`, `h_out`.
         epochs, batch, rate: Of the training.
-        trained_on: Frames of the clips that it learns from, where the module takes fewer too.
-        pretrained: Its CNN for single frames starts from one that knows poses.
+        longest: Frames of the longest clips that it learns from, where it takes more than
+            `num_frames` too; their lengths are drawn evenly.
+        pretrained: It starts from a CNN for single frames that knows poses.
+        frame_of: The family whose CNN for single frames it takes over and leaves as it is.
         of: The family whose weights it shares; None: its own.
     """
 
@@ -64,11 +66,12 @@ class Family:
     inputs: Mapping[str, Mapping[str, Any]]
     steps: Callable[[Any], Any] | None = None
     states: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    epochs: int = 10
-    batch: int = 16
-    rate: float = 2e-3
-    trained_on: int | None = None
+    epochs: int = 30
+    batch: int = 128
+    rate: float = 3e-3
+    longest: int | None = None
     pretrained: bool = False
+    frame_of: str | None = None
     of: str | None = None
 
     @property
@@ -81,13 +84,15 @@ class Family:
 
     @staticmethod
     def track(spec: InputSpec) -> str:
-        """Name of the training clips that an input is made from."""
+        """Name of the track of training clips that an input is made from."""
+        if spec.modality == "flow":
+            return "flow"
         return "fovea" if spec.crop == "fovea" else "full"
 
     @property
     def tracks(self) -> set[str]:
-        """Names of the training clips that it learns from; `full` tells the length."""
-        return {"full", *map(self.track, self.input_specs)}
+        """Names of the tracks that it learns from."""
+        return set(map(self.track, self.input_specs))
 
     @property
     def exported_inputs(self) -> list[InputSpec]:
@@ -124,20 +129,15 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.SingleFrame(SIZE, CLASSES),
             1,
             {"frame": {**FULL, "layout": "NCHW"}},
-            epochs=2,
-            batch=32,
-            rate=3e-3,
+            epochs=4,
         ),
         Family(
             "late-fusion",
-            "2 frames 0.27 s apart, `frames = pair`",
+            "4 frames, each 0.27 s after the other",
             "Karpathy et al. 2014",
-            lambda: nets.LateFusion(SIZE, CLASSES, 2),
-            3,
-            {"clip": _clip("NTCHW", frames="pair")},
-            epochs=20,
-            batch=32,
-            rate=3e-3,
+            lambda: nets.LateFusion(SIZE, CLASSES, 4),
+            7,
+            {"clip": _clip("NTCHW", every=2)},
             pretrained=True,
         ),
         Family(
@@ -147,9 +147,6 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 3 * 8),
             8,
             {"clip": _clip("N(TC)HW")},
-            epochs=20,
-            batch=32,
-            rate=3e-3,
         ),
         Family(
             "context-fovea",
@@ -158,9 +155,6 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.ContextFovea(CLASSES, 8),
             8,
             {"context": _clip("NTCHW"), "fovea": {**FOVEA, "layout": "NTCHW"}},
-            epochs=12,
-            batch=32,
-            rate=3e-3,
         ),
         Family(
             "rgb-diff",
@@ -169,9 +163,6 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 3 * 7),
             8,
             {"clip": {**DIFFERENCES, "layout": "N(TC)HW"}},
-            epochs=12,
-            batch=32,
-            rate=3e-3,
         ),
         Family(
             "flow",
@@ -180,9 +171,6 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 2 * 7),
             8,
             {"flow": {**FLOW, "layout": "N(TC)HW"}},
-            epochs=12,
-            batch=32,
-            rate=3e-3,
         ),
         Family(
             "lrcn",
@@ -191,8 +179,8 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Recurrent(SIZE, CLASSES),
             8,
             {"clip": _clip("NTCHW")},
-            pretrained=True,
-            epochs=8,
+            frame_of="late-fusion",
+            longest=NUM_FRAMES,
         ),
         Family(
             "lrcn-stateful",
@@ -217,7 +205,7 @@ FAMILIES: dict[str, Family] = {
                 f"shift{i}": (1, width // nets.Shift.FOLD, SIZE >> i + 1, SIZE >> i + 1)
                 for i, width in enumerate(nets.WIDTHS[:-1])
             },
-            epochs=8,
+            pretrained=True,
         ),
         Family(
             "r2plus1d",
@@ -226,7 +214,6 @@ FAMILIES: dict[str, Family] = {
             lambda: volumes.Factorised(CLASSES),
             8,
             {"clip": _clip("NCTHW")},
-            epochs=8,
         ),
         Family(
             "slowfast",
@@ -235,8 +222,6 @@ FAMILIES: dict[str, Family] = {
             lambda: volumes.SlowFast(CLASSES, 4),
             NUM_FRAMES,
             {"slow": _clip("NCTHW", every=4), "fast": _clip("NCTHW")},
-            epochs=7,
-            trained_on=8,
         ),
         Family(
             "timesformer",
@@ -245,7 +230,8 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.DividedAttention(SIZE, CLASSES, 8),
             8,
             {"clip": _clip("NTCHW")},
-            epochs=8,
+            rate=1e-3,
+            pretrained=True,
         ),
         Family(
             "causal-x3d",
@@ -254,8 +240,6 @@ FAMILIES: dict[str, Family] = {
             lambda: volumes.CausalX3d(CLASSES),
             NUM_FRAMES,
             {"clip": _clip("NCTHW")},
-            epochs=6,
-            trained_on=8,
         ),
     )
 }

@@ -11,8 +11,11 @@ from typing import Any
 
 from edgevid.benchmarks.reference.optional_torch import Module, nn, torch
 
-WIDTHS = (16, 32, 48, 64)
+WIDTHS = (24, 48, 72, 96)
 """Channels of the four stages of a network for single frames; each halves the picture."""
+
+DEPTH = 2
+"""Convolutions of each of them."""
 
 WIDE = (32, 48, 64, 96)
 """The same of one that takes all frames at once, stacked into channels."""
@@ -33,9 +36,14 @@ def _features(channels: int, places: int = 1) -> Any:
     return nn.Sequential(*layers, nn.BatchNorm1d(FEATURES), nn.ReLU())
 
 
-def _stages(channels: int, widths: tuple[int, ...]) -> list[Any]:
+def _stages(channels: int, widths: tuple[int, ...], depth: int = 1) -> list[Any]:
     pairs = zip((channels, *widths), widths, strict=False)
-    return [_unit(a, b, 5 if i == 0 else 3) for i, (a, b) in enumerate(pairs)]
+    return [
+        nn.Sequential(
+            _unit(a, b, 5 if i == 0 else 3), *(_unit(b, b, stride=1) for _ in range(depth - 1))
+        )
+        for i, (a, b) in enumerate(pairs)
+    ]
 
 
 class Frame(Module):
@@ -47,10 +55,27 @@ class Frame(Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         features = _features(WIDTHS[-1], (size // 16) ** 2)
-        self.layers = nn.Sequential(*_stages(3, WIDTHS), features)
+        self.layers = nn.Sequential(*_stages(3, WIDTHS, DEPTH), features)
 
     def forward(self, x: Any) -> Any:
         return self.layers(x)
+
+
+class _OnFrame(Module):
+    """A network on top of a `Frame`."""
+
+    def start_from(self, frame: Any) -> None:
+        """Take the weights of one that knows pictures."""
+        self.frame.load_state_dict(frame.state_dict())
+
+
+class _OnStages(Module):
+    """A network on top of the first stages of a `Frame`."""
+
+    def start_from(self, frame: Any) -> None:
+        """Take the weights of one that knows pictures."""
+        for stage, other in zip(self.stages, frame.layers, strict=False):
+            stage.load_state_dict(other.state_dict())
 
 
 class Motion(Module):
@@ -79,7 +104,7 @@ class SingleFrame(Module):
         return self.classes(self.frame(x))
 
 
-class LateFusion(Module):
+class LateFusion(_OnFrame):
     """Towers with the same weights on frames far apart, joined in the first dense layer.
 
     (N, K, 3, S, S). Karpathy et al. 2014, "Large-scale Video Classification with Convolutional
@@ -90,7 +115,11 @@ class LateFusion(Module):
         super().__init__()
         self.frame = Frame(size)
         self.head = nn.Sequential(
-            nn.Linear(FEATURES * num_frames, 256), nn.ReLU(), nn.Linear(256, classes)
+            nn.Linear(FEATURES * num_frames, 256),
+            nn.ReLU(),
+            nn.Linear(256, 256),
+            nn.ReLU(),
+            nn.Linear(256, classes),
         )
 
     def forward(self, x: Any) -> Any:
@@ -133,7 +162,7 @@ class ContextFovea(Module):
         return self.classes(torch.cat(streams, 1))
 
 
-class Recurrent(Module):
+class Recurrent(_OnFrame):
     """A CNN for every frame, and an LSTM over their features: (N, T, 3, S, S).
 
     Donahue et al. 2015, "Long-term Recurrent Convolutional Networks" (arXiv:1411.4389).
@@ -147,7 +176,10 @@ class Recurrent(Module):
 
     def forward(self, x: Any) -> Any:
         n, t, c, h, w = x.shape
-        features = self.frame(x.reshape(n * t, c, h, w)).reshape(n, t, FEATURES)
+        return self.head(self.frame(x.reshape(n * t, c, h, w)).reshape(n, t, FEATURES))
+
+    def head(self, features: Any) -> Any:
+        """From the features of T frames (N, T, FEATURES) to logits."""
         return self.classes(self.lstm(features)[0][:, -1])
 
 
@@ -164,7 +196,7 @@ class RecurrentStep(Module):
         return self.whole.classes(steps[:, -1]), h, c
 
 
-class Shift(Module):
+class Shift(_OnStages):
     """A 2D network whose channels are shifted one frame ahead: (N, T, 3, S, S).
 
     Before each stage but the first, a quarter of the channels comes from the frame before (TSM,
@@ -177,7 +209,7 @@ class Shift(Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(_stages(3, WIDTHS))
+        self.stages = nn.ModuleList(_stages(3, WIDTHS, DEPTH))
         self.last = _features(WIDTHS[-1])
         self.classes = nn.Linear(FEATURES, classes)
 
@@ -243,20 +275,20 @@ class _Block(Module):
         return x + self.mlp(x)
 
 
-class DividedAttention(Module):
+class DividedAttention(_OnStages):
     """Attention divided into time and space: (N, T, 3, S, S).
 
-    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). A few convolutions make the tokens
-    instead of one large one, which small data needs (Xiao et al. 2021, arXiv:2106.14881).
+    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). The stages of a `Frame` but the last
+    make the tokens instead of one large convolution, which small data needs (Xiao et al. 2021,
+    arXiv:2106.14881).
     """
 
     def __init__(
-        self, size: int, classes: int, num_frames: int, width: int = 64, depth: int = 2
+        self, size: int, classes: int, num_frames: int, width: int = 64, depth: int = 3
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            _unit(3, 16, 5), _unit(16, 32), _unit(32, 64), nn.Conv2d(64, width, 1)
-        )
+        self.stages = nn.ModuleList(_stages(3, WIDTHS[:-1], DEPTH))
+        self.tokens = nn.Conv2d(WIDTHS[-2], width, 1)
         places = (size // 8) ** 2
         self.places = nn.Parameter(0.02 * torch.randn(1, 1, places, width))
         self.times = nn.Parameter(0.02 * torch.randn(1, num_frames, 1, width))
@@ -266,6 +298,9 @@ class DividedAttention(Module):
 
     def forward(self, x: Any) -> Any:
         n, t, c, h, w = x.shape
-        tokens = self.stem(x.reshape(n * t, c, h, w)).flatten(2).transpose(1, 2)
+        x = x.reshape(n * t, c, h, w)
+        for stage in self.stages:
+            x = stage(x)
+        tokens = self.tokens(x).flatten(2).transpose(1, 2)
         tokens = tokens.unflatten(0, (n, t)) + self.places + self.times
         return self.classes(self.norm(self.blocks(tokens)).mean((1, 2)))

@@ -1,7 +1,7 @@
 """What the original models say, by a way of their own from the file to the scores.
 
-Nothing of the runtime is used: PyAV decodes every frame, NumPy chooses and normalises, OpenCV
-resizes whole frames, PyTorch (of some real models ONNX Runtime, on the file as its authors made
+Nothing of the runtime is used: PyAV decodes every frame, NumPy chooses, OpenCV resizes whole
+frames, PyTorch normalises and (of some real models ONNX Runtime, on the file as its authors made
 it) answers.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgevid.spec import ClipSpec, InputSpec
-from edgevid.types import Array, Float32Array, UInt8Array
+from edgevid.types import Array, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -90,40 +91,45 @@ def pictures(frames: Sequence[UInt8Array], spec: InputSpec) -> UInt8Array:
     return np.stack([cv2.resize(f, (width, height), interpolation=how) for f in frames])
 
 
-def model_input(clips: UInt8Array, spec: InputSpec) -> Float32Array:
-    """What a model takes of some windows of pictures: the arithmetic of docs/spec.md.
+def flow_bytes(clip: UInt8Array) -> UInt8Array:
+    """OpenCV's DIS from each picture `(h, w, 3)` to the next, x and y: `(T - 1, h, w, 2)`.
 
-    Args:
-        clips: `(N, T, h, w, 3)` uint8 BGR.
-        spec: Of the input.
+    Bytes 0 to 255 stand for -20 to 20 pixels.
     """
-    count = clips.shape[1]
-    if spec.modality == "flow":
-        values = np.stack([_flow(clip) for clip in clips])
-    else:
-        every = [0, count - 1] if spec.frames == "pair" else range(0, count, spec.every)
-        every = [count - 1] if spec.frames == "last" else every
-        values = clips[:, list(every)].astype(np.float32)
-        values = values[..., ::-1] if spec.color == "rgb" else values
-    if spec.modality == "rgb_diff":
-        values = values[:, 1:] - values[:, :-1]
-    mean, std = (np.array(numbers, np.float32) for numbers in (spec.mean, spec.std))
-    x = (values * np.float32(spec.scale) - mean) / std
-    if not spec.is_clip:
-        x = x[:, -1]
-    plain = spec.layout.replace("(", "").replace(")", "")
-    now = "NTHWC" if spec.is_clip else "NHWC"
-    x = np.ascontiguousarray(x.transpose([now.index(axis) for axis in plain]))
-    return x.reshape(len(x), -1, *x.shape[3:]) if "(TC)" in spec.layout else x
-
-
-def _flow(clip: UInt8Array) -> Float32Array:
-    """OpenCV's DIS from each picture to the next, as bytes and back: `(T - 1, h, w, 2)` pixels."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     # Its coarsest level must still hold a patch of 8 pixels.
     dis.setFinestScale(min(dis.getFinestScale(), int(np.log2(min(clip.shape[1:3]) / 32) + 0.5)))
     grey = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in clip]
     fields = [dis.calc(a, b, None) for a, b in pairwise(grey)]
     as_bytes = np.rint((np.clip(fields, -20, 20) + 20) * 255 / 40)
-    flow: Float32Array = (as_bytes * 40 / 255 - 20).astype(np.float32)
-    return flow
+    return np.asarray(as_bytes, np.uint8)
+
+
+def model_input(clips: Any, spec: InputSpec) -> Any:
+    """What a model takes of some windows of pictures: the arithmetic of docs/spec.md.
+
+    Args:
+        clips: Tensor `(N, T, h, w, 3)`, BGR, 0 to 255; for flow `flow_bytes` of each window.
+        spec: Of the input.
+
+    Returns:
+        A float32 tensor on the same device.
+    """
+    values = clips.float()
+    if spec.modality == "flow":
+        values = values * 40 / 255 - 20
+    else:
+        last = clips.shape[1] - 1
+        first, every = {"pair": (0, last), "last": (last, 1)}.get(spec.frames, (0, spec.every))
+        values = values[:, first::every]
+        values = values.flip(-1) if spec.color == "rgb" else values
+    if spec.modality == "rgb_diff":
+        values = values[:, 1:] - values[:, :-1]
+    mean, std = (values.new_tensor(numbers) for numbers in (spec.mean, spec.std))
+    x = (values * spec.scale - mean) / std
+    if not spec.is_clip:
+        x = x[:, -1]
+    plain = spec.layout.replace("(", "").replace(")", "")
+    now = "NTHWC" if spec.is_clip else "NHWC"
+    x = x.permute([now.index(axis) for axis in plain]).contiguous()
+    return x.flatten(1, 2) if "(TC)" in spec.layout else x

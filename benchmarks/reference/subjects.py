@@ -22,7 +22,7 @@ from edgevid.benchmarks.reference.answers import (
 from edgevid.benchmarks.reference.data import FPS, FRAME_INTERVAL
 from edgevid.benchmarks.reference.families import FAMILIES, Family
 from edgevid.benchmarks.reference.real import CONV3D, LRCN, MOBILENET, MOVINET
-from edgevid.benchmarks.reference.training import export, trained
+from edgevid.benchmarks.reference.training import Trainer, export
 from edgevid.demo import MODEL as DEMO
 from edgevid.spec import ClipSpec, InputSpec, OutputKind
 from edgevid.types import Array
@@ -39,7 +39,6 @@ class Subject:
         begin: The original, see `answers`.
         clip, inputs, kind: What the original was trained with.
         moving: It tells moving shapes apart: it has an accuracy on the rendered videos.
-        smooth: Of the answers on a video.
         stateful: Convert it with `--stateful`; its original is the model over windows.
         against: The original, in words.
     """
@@ -53,15 +52,14 @@ class Subject:
     inputs: tuple[InputSpec, ...]
     kind: OutputKind = "logits"
     moving: bool = False
-    smooth: str = "none"
     stateful: bool = False
     against: str = "torch"
 
 
-def reference(family: Family, cache: Path, quick: bool, say: Callable[[str], None]) -> Subject:
+def reference(family: Family, trainer: Trainer) -> Subject:
     """A reference model, trained where it is not in the cache."""
-    net = trained(family, cache, quick, say)
-    folder = cache / "onnx"
+    net = trainer.trained(family)
+    folder = trainer.cache / "onnx"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{family.name}.onnx"
     export(family, net, file)
@@ -75,27 +73,26 @@ def reference(family: Family, cache: Path, quick: bool, say: Callable[[str], Non
         clip=ClipSpec(num_frames=frames, frame_interval=FRAME_INTERVAL, fps=FPS),
         inputs=tuple(family.exported_inputs),
         moving=True,
-        smooth="mean:8" if frames == 1 and not family.states else "none",
     )
 
 
-def stateful(family: Family, cache: Path, quick: bool, say: Callable[[str], None]) -> Subject:
+def stateful(family: Family, trainer: Trainer) -> Subject:
     """A reference model over windows that `convert` makes take frame by frame."""
     return replace(
-        reference(family, cache, quick, say),
+        reference(family, trainer),
         name=f"{family.name}, stateful",
         contract="one frame and states made by `--stateful`",
         stateful=True,
     )
 
 
-def two_stream(cache: Path, quick: bool, say: Callable[[str], None]) -> Subject:
+def two_stream(trainer: Trainer) -> Subject:
     """The spatial stream on one frame and the temporal one on flow, in two files.
 
     Simonyan & Zisserman 2014 (arXiv:1406.2199): the weighted mean of their scores.
     """
-    spatial = reference(FAMILIES["single-frame"], cache, quick, say)
-    temporal = reference(FAMILIES["flow"], cache, quick, say)
+    spatial = reference(FAMILIES["single-frame"], trainer)
+    temporal = reference(FAMILIES["flow"], trainer)
     frame = {**spatial.spec["inputs"][0], "frames": "last"}
     inputs = [frame, *temporal.spec["inputs"]]
     weights = np.array([1.0, 1.5]) / 2.5
@@ -215,7 +212,7 @@ REAL: Mapping[str, Callable[[Path], Subject]] = {
 }
 """Trained models of others, from the folder of shared test data."""
 
-DERIVED: Mapping[str, Callable[[Path, bool, Callable[[str], None]], Subject]] = {
+DERIVED: Mapping[str, Callable[[Trainer], Subject]] = {
     "demo": demo,
     "two-stream": two_stream,
     "causal-x3d-stateful": partial(stateful, FAMILIES["causal-x3d"]),

@@ -7,9 +7,11 @@ import pytest
 
 from edgevid.benchmarks import families as table
 from edgevid.benchmarks.reference import networks, volumes
+from edgevid.benchmarks.reference.augmentation import augment
 from edgevid.benchmarks.reference.data import SIZE
 from edgevid.benchmarks.reference.families import FAMILIES
-from edgevid.benchmarks.reference.original import decode, sample
+from edgevid.benchmarks.reference.original import decode, flow_bytes, sample
+from edgevid.sources.moving_shapes import MOTIONS, Scene
 from edgevid.spec import ClipSpec
 
 torch = pytest.importorskip("torch", reason="pip install 'edgevid[torch]'")
@@ -112,3 +114,31 @@ def test_the_table_s_script_runs_through_every_stage(tmp_path, capsys):
         assert int(row["live"]) > 0
         assert all(row[precision].endswith("%") for precision in ("FP32", "FP16"))
         assert row["remark"] == ""
+
+
+def test_augmented_flow_is_the_flow_of_augmented_pictures_and_points_where_the_class_says():
+    scene = Scene("left", 5, (SIZE, SIZE), unsteady=False)
+    clip = np.stack([scene.frame(i * 0.133) for i in range(3)])
+    tracks = {"full": clip, "flow": flow_bytes(clip)}
+    batch = {name: torch.from_numpy(np.stack([track] * 16)) for name, track in tracks.items()}
+    dice = torch.Generator().manual_seed(1)
+    changed, classes = augment(batch, torch.full((16,), MOTIONS.index("left")), dice)
+    assert {MOTIONS[k] for k in classes} == {"left", "right", "up", "down"}
+    for pictures, flow, k in zip(changed["full"], changed["flow"], classes, strict=True):
+        expected = flow_bytes(pictures.numpy().astype(np.uint8)).astype(int)
+        assert np.abs(flow.numpy() - expected).mean() < 1  # of 255
+        x, y = (flow.numpy() - 127.5).mean(axis=(0, 1, 2))
+        axis, sign = {"left": (x, -1), "right": (x, 1), "up": (y, -1), "down": (y, 1)}[MOTIONS[k]]
+        assert axis * sign > 0
+        assert abs(axis) == max(abs(x), abs(y))
+
+
+def test_a_clip_played_backwards_is_of_the_reversed_class():
+    clip = np.stack([np.full((4, 4, 3), 40 * t, np.uint8) for t in range(5)])
+    batch = torch.from_numpy(np.stack([clip] * 16))
+    labels = torch.full((16,), MOTIONS.index("grow"))
+    changed, classes = augment({"full": batch}, labels, torch.Generator().manual_seed(2))
+    for pictures, k in zip(changed["full"], classes, strict=True):
+        forth = bool(pictures[-1].mean() > pictures[0].mean())
+        assert MOTIONS[k] == ("grow" if forth else "shrink")
+    assert len(set(classes.tolist())) == 2
