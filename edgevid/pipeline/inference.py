@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from edgevid.clips import WindowBuilder
 from edgevid.errors import EdgevidError
@@ -237,7 +236,8 @@ class Inference:
     def _decide(
         self, lane: _Lane, clip: Clip, scores: Float32Array, started: int, inferred: int
     ) -> list[Prediction]:
-        if not np.isfinite(scores).all():
+        # NaN and infinity stay what they are in a sum of squares, and scores are at most 1.
+        if not math.isfinite(scores @ scores):
             # Neither the smoother nor a reader can do anything with it.
             lane.clips_not_finite += 1
             return []

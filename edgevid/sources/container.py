@@ -201,11 +201,12 @@ class ContainerSource:
         if current is None:
             return None
         picture, pts_s, received_ns = current
-        next_pts_s = pts_s + self._duration_s(picture)
         if self._looks_ahead:
             self._ahead = self._pull()
-            if self._ahead is not None:
-                next_pts_s = self._ahead[1]
+        if self._ahead is not None:
+            next_pts_s = self._ahead[1]
+        else:
+            next_pts_s = pts_s + self._duration_s(picture)
         frame_time = FrameTime(self._frames_read, pts_s, next_pts_s, received_ns)
         self._frames_read += 1
         return picture, frame_time
@@ -224,11 +225,11 @@ class ContainerSource:
         if picture is None:
             return None
         received_ns = time.monotonic_ns()
-        pts_s = self._timeline.place(self._seconds(picture.pts), self._seconds(picture.dts))
+        pts, dts, time_base = picture.pts, picture.dts, self._time_base
+        pts_s = self._timeline.place(
+            None if pts is None else pts * time_base, None if dts is None else dts * time_base
+        )
         return picture, pts_s, received_ns
-
-    def _seconds(self, ticks: int | None) -> float | None:
-        return None if ticks is None else ticks * self._time_base
 
     def _duration_s(self, picture: av.VideoFrame) -> float:
         if self._looks_ahead and picture.duration:

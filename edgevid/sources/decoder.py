@@ -69,44 +69,42 @@ class StreamDecoder:
             av.FFmpegError: The container cannot be read on, and `resilient` is False.
         """
         smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
-        chosen = self._stream.index
-        for packet in self._demux():
-            index = packet.stream.index
-            self._note_end(packet, index)
-            if index == chosen:
-                self._packets += packet.size >= smallest and not packet.is_discard
-                yield from self._decode(packet)
+        for packet in self._own_packets():
+            self._packets += packet.size >= smallest and not packet.is_discard
+            yield from self._sound(packet, _decoded(packet))
         self._missing = self._count_missing()
         self.finished = True
 
-    def _demux(self) -> Iterator[Any]:
+    def _own_packets(self) -> Iterator[Any]:
+        """The packets of the stream; of the others it is noted where they end."""
+        chosen = self._stream.index
         try:
-            yield from self._container.demux()
+            for packet in self._container.demux():
+                index = packet.stream.index
+                self._note_end(packet, index)
+                if index == chosen:
+                    yield packet
         except av.FFmpegError as exc:
             if not self._resilient:
                 raise
             self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
 
-    def _decode(self, packet: Any) -> Iterator[av.VideoFrame]:
-        pictures: list[av.VideoFrame] = []
-        is_damaged = packet.is_corrupt
-        if not is_damaged:
-            try:
-                pictures = packet.decode()
-            except av.FFmpegError:
-                is_damaged = True
-        if is_damaged:
+    def _sound(self, packet: Any, pictures: list[av.VideoFrame] | None) -> list[av.VideoFrame]:
+        """Those of a packet's pictures that may be shown; None stands for damage."""
+        if pictures is None:
             self.damaged += 1
             self._pictures += 1
             self._await_key(packet.pts)
+            return []
+        sound = []
         for picture in pictures:
-            self._pictures += 1
             self._interlaced |= picture.interlaced_frame
-            # In a sound stream the first two say all; asking costs more than it seems.
+            # Where all is well the first two say so; asking further costs more than it seems.
             if not (self._awaits_key or picture.is_corrupt) or self._is_sound(picture):
-                yield picture
-            else:
-                self.damaged += 1
+                sound.append(picture)
+        self._pictures += len(pictures)
+        self.damaged += len(pictures) - len(sound)
+        return sound
 
     def _await_key(self, damaged_pts: int | None) -> None:
         self._awaits_key = True
@@ -170,3 +168,14 @@ class StreamDecoder:
             return 0
         self.notes.append(f"the file ends at {end_s:.1f} s, its header claims {claimed_s:.1f} s")
         return int(short_s * self._fps)
+
+
+def _decoded(packet: Any) -> list[av.VideoFrame] | None:
+    """The pictures that a packet completes; None where it is damaged."""
+    if packet.is_corrupt:
+        return None
+    try:
+        pictures: list[av.VideoFrame] = packet.decode()
+    except av.FFmpegError:
+        return None
+    return pictures

@@ -39,8 +39,8 @@ class Timeline:
         Args:
             pts_s, dts_s: What the container says, on its own clock; None where it is silent.
         """
-        expected_s = 0.0 if self._last_s is None else self._last_s + self._period_s
-        time_s, is_faulty = self._on_own_clock(self._choose(pts_s, dts_s), expected_s)
+        stamp_s = dts_s if self._by_dts or pts_s is None else pts_s
+        time_s, is_faulty = self._on_own_clock(stamp_s)
         if pts_s is not None:
             is_faulty |= self._last_pts_s is not None and pts_s <= self._last_pts_s
             self._last_pts_s = pts_s
@@ -48,19 +48,19 @@ class Timeline:
         self._last_s = time_s
         return time_s
 
-    def _choose(self, pts_s: float | None, dts_s: float | None) -> float | None:
-        return dts_s if self._by_dts or pts_s is None else pts_s
-
-    def _on_own_clock(self, stamp_s: float | None, expected_s: float) -> tuple[float, bool]:
+    def _on_own_clock(self, stamp_s: float | None) -> tuple[float, bool]:
         """The time from the first frame, and whether the stamp had to be replaced."""
+        if stamp_s is not None and self._origin_s is not None:
+            time_s = stamp_s - self._origin_s
+            if self._last_s is None or time_s > self._last_s:
+                return time_s, False
+        expected_s = 0.0 if self._last_s is None else self._last_s + self._period_s
         if stamp_s is None:
             return expected_s, not self._by_dts
         if self._origin_s is None:
             self._origin_s = stamp_s - expected_s
             return expected_s, False
-        time_s = stamp_s - self._origin_s
-        if self._last_s is None or time_s > self._last_s:
-            return time_s, False
+        assert self._last_s is not None
         if self._last_s - time_s > CLOCK_RESTART_S:
             self._origin_s = stamp_s - expected_s
             return expected_s, True
