@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from edgevid.clips import WindowBuilder
 from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
