@@ -6,17 +6,21 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
+from typing import Literal
 
 from edgevid.errors import OutputError
 
 _TEMPORARY = ".tmp-"
 _LOCK_NAME = ".lock"
 _LOCK_WAIT_S = 60.0
+_FLAGS = {"wb": os.O_CREAT | os.O_TRUNC, "ab": os.O_CREAT | os.O_APPEND}
 
 
 def sha256_file(path: Path) -> str:
@@ -26,6 +30,26 @@ def sha256_file(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def open_output(path: Path, mode: Literal["wb", "ab"]) -> FileIO:
+    """Open a file to write to as it comes, unbuffered.
+
+    A named pipe that nobody reads yet is opened too, where plain `open` would wait: it takes
+    what its buffer holds, and writing waits then.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    try:
+        # Waits for no reader of a named pipe, and means nothing for a file.
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | _FLAGS[mode], 0o666)
+    except OSError as exc:
+        if exc.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+            raise
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    os.set_blocking(descriptor, True)
+    return FileIO(descriptor, mode)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -69,7 +69,7 @@ def play(
 
     Args:
         running: The stream, which stays the caller's to close.
-        sinks: Each fed on a thread of its own.
+        sinks: Each fed on a thread of its own, and closed at the end.
         window: Fed here: windows belong to the main thread.
         reload: Reads the configuration file again; None: there is none, and SIGHUP ends the run.
         watchers: Told of everything.
@@ -80,10 +80,10 @@ def play(
     from edgevid.sinks.delivery import Delivery
 
     delivery = Delivery(sinks, watchers.warn)
-    watchers.start(running, delivery)
     live = _Live(delivery)
     interrupted = False
     try:
+        watchers.start(running, delivery)
         with Signals().caught(reload is not None) as signals:
             meanwhile = _Meanwhile(running, signals, reload, watchers)
             _play(running, live, window, meanwhile, watchers)
@@ -98,7 +98,8 @@ def play(
         finally:
             delivery.close(FLUSH_S if live.is_live else None)
             watchers.close()
-    for name, count in delivery.undelivered.items():
+            running.summary.undelivered = watchers.undelivered(delivery)
+    for name, count in running.summary.undelivered.items():
         warning(f"{count} results did not reach {name}")
     return interrupted
 

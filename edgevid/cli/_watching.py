@@ -73,7 +73,7 @@ class Watchers:
         from edgevid.telemetry import RunMetrics, Server
 
         assert self._address is not None
-        self._metrics = RunMetrics(running, lambda: delivery.undelivered, self._health)
+        self._metrics = RunMetrics(running, partial(self.undelivered, delivery), self._health)
         server = Server(self._metrics, *self._address)
         self._open.callback(server.close)
         if not self._quiet:
@@ -128,6 +128,11 @@ class Watchers:
         """The end began."""
         if self._systemd is not None:
             self._tell(self._systemd.stopping)
+
+    def undelivered(self, delivery: Delivery) -> dict[str, int]:
+        """What sinks and log did not get so far, by their names."""
+        lost = self._log.lost if self._log is not None else 0
+        return {**delivery.undelivered, **({"FactLog": lost} if lost else {})}
 
     def warn(self, text: str) -> None:
         """Say a warning, and write it down."""

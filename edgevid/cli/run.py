@@ -198,10 +198,12 @@ def _run(
     running = _stream(bundle, sources, options)
     # Sinks are opened last: a wrong option or source must not have touched their files.
     with running, ExitStack() as stack:
-        sinks = _open_sinks(bundle, running, options, stack)
         window = _open_window(bundle, options, stack)
-        watchers = Watchers(options["metrics"], options["log"], options["quiet"])
         reloader = _reloader(running, sources, options)
+        with ExitStack() as opening:
+            sinks = _open_sinks(bundle, running, options, opening)
+            watchers = Watchers(options["metrics"], options["log"], options["quiet"])
+            opening.pop_all()
         interrupted = play(running, sinks, window, reloader, watchers)
     return running.summary, interrupted
 
@@ -292,7 +294,7 @@ def _retry(options: dict[str, Any]) -> RetryPolicy | None:
 def _open_sinks(
     bundle: Bundle, running: Stream, options: dict[str, Any], stack: ExitStack
 ) -> list[Sink]:
-    """Open every sink that was asked for; `stack` closes them."""
+    """Open every sink that was asked for; `stack` closes them where one of them fails."""
     from edgevid.sinks import ConsoleSink, JsonlSink, VideoSink
 
     sinks: list[Sink] = export_sinks(

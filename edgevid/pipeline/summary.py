@@ -122,6 +122,10 @@ class Summary:
 
     Args:
         clock: Seconds, monotonic; replaced in tests.
+
+    Attributes:
+        engine: Its name.
+        undelivered: Results that outputs did not get, by the output's name; set by who feeds them.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -129,6 +133,7 @@ class Summary:
         self._started = clock()
         self._elapsed: float | None = None
         self.engine = ""
+        self.undelivered: dict[str, int] = {}
         self.sources: list[SourceSummary] = []
         self._current: dict[str, SourceSummary] = {}
         self.stages = {stage: LatencyHistogram() for stage in _STAGES}
@@ -235,6 +240,7 @@ class Summary:
             "clips_with_gap": self.total("clips_with_gap"),
             "clips_not_finite": self.total("clips_not_finite"),
             "events": self.total("events"),
+            "undelivered": self.undelivered,
             "fps": round(self.total("frames_read") * rate, 2),
             "clips_per_s": round(self.total("clips") * rate, 2),
             "stages_ms": {name: _percentiles(h) for name, h in self.stages.items()},

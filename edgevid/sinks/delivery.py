@@ -30,7 +30,7 @@ class Delivery:
     gives way and is counted, and a sink that fails is left out from then on.
 
     Args:
-        sinks: Stay the caller's to close, after this.
+        sinks: Closed with this.
         warn: Told of a sink that failed, in a sentence.
     """
 
@@ -54,15 +54,19 @@ class Delivery:
                 worker.put(write, isinstance(result, Frame))
 
     def close(self, within_s: float | None = None) -> None:
-        """Wait until everything is delivered, or for so many seconds; then stop the threads.
+        """Wait until everything is delivered, or for so many seconds; then close the sinks.
+
+        A sink that still hangs then is left as it is: to close it would hang as well.
 
         Raises:
-            OutputError: As `deliver`.
+            OutputError: As `deliver`, or a sink cannot be closed.
             BrokenPipeError: As `deliver`.
         """
         until_s = None if within_s is None else time.monotonic() + within_s
         for worker in self._workers:
             worker.finish(until_s)
+        for worker in self._workers:
+            worker.close()
         for worker in self._workers:
             worker.raise_error()
 
@@ -90,6 +94,7 @@ class _Worker:
         self.sink = sink
         self.lost = 0
         self.lossless = True
+        self._written = 0
         self._warn = warn
         self._queue: deque[_Item] = deque()
         self._changed = threading.Condition()
@@ -133,6 +138,19 @@ class _Worker:
             self.lost += len(self._queue) + self._busy
             self._queue.clear()
 
+    def close(self) -> None:
+        """Close the sink. What it cannot complete then is lost as a whole."""
+        if self._thread.is_alive():
+            return
+        try:
+            self.sink.close()
+        except OutputError as exc:
+            with self._changed:
+                self.lost += self._written
+                self._error = self._error or exc
+            if not self.lossless:
+                self._warn(str(exc))
+
     def raise_error(self) -> None:
         with self._changed:
             self._raise_if_fatal()
@@ -155,6 +173,7 @@ class _Worker:
                 return
             with self._changed:
                 self._busy = False
+                self._written += 1
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:

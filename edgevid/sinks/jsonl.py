@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgevid.errors import OutputError
+from edgevid.files import open_output
 from edgevid.sinks.ranking import best
 from edgevid.types import ClosedBy, Event, Outage, Prediction
 
@@ -266,7 +267,8 @@ def _open(target: str | Path | TextIO) -> tuple[str, TextIO, bool]:
         return getattr(target, "name", "the stream"), target, False
     try:
         if str(target) != "-":
-            return str(target), open(target, "w", encoding="ascii", newline="\n"), True
+            file = io.BufferedWriter(open_output(Path(target), "wb"))
+            return str(target), io.TextIOWrapper(file, encoding="ascii", newline="\n"), True
         sys.stdout.flush()
         try:
             descriptor = os.dup(sys.stdout.fileno())

@@ -6,16 +6,23 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from queue import Full, Queue
 from typing import Any, Literal
 
 from edgevid.errors import OutputError
+from edgevid.files import open_output
 from edgevid.pipeline import Result, SourceEnded, SourceStarted
 from edgevid.types import Outage
 
 Level = Literal["info", "warning", "error"]
+
+_MOST_WAITING = 1000
+_CLOSE_S = 0.3
 
 
 def _now() -> datetime:
@@ -23,36 +30,49 @@ def _now() -> datetime:
 
 
 class FactLog:
-    """Appends facts to a file; each is on disk before the next.
+    """Appends facts to a file, on a thread of its own: a disk that hangs holds nobody up.
 
     Args:
         path: Of the file; made where it is missing, never emptied.
         clock: The time of day, in UTC; replaced in tests.
+
+    Attributes:
+        lost: Facts that were not written: the disk is full, or hangs.
 
     Raises:
         OutputError: The file cannot be written.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _now) -> None:
-        self._path = path
         self._clock = clock
+        self._waiting: Queue[bytes | None] = Queue(_MOST_WAITING)
+        self.lost = 0
         try:
-            self._file = path.open("a", encoding="utf-8")
+            self._file = open_output(path, "ab")
         except OSError as exc:
             raise OutputError(
                 f"cannot write {path}: {exc.strerror or exc}",
                 "Name a file in a folder that exists and that you may write to",
             ) from None
+        self._thread = threading.Thread(target=self._run, name="edgevid-log", daemon=True)
+        self._thread.start()
 
     def write(self, level: Level, fact: str, **more: Any) -> None:
-        """Append one fact. A disk that is full loses it: the pipeline goes on."""
+        """Append one fact."""
         now = self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": now, "level": level, "fact": fact, **more})
         try:
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError:
-            return
+            self._waiting.put_nowait(line.encode() + b"\n")
+        except Full:
+            self.lost += 1
+
+    def _run(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            try:
+                whole = self._file.write(line) == len(line)
+            except OSError:
+                whole = False
+            self.lost += not whole
 
     def note(self, result: Result) -> None:
         """Write down what a result tells, if it is a fact about a source."""
@@ -88,4 +108,11 @@ class FactLog:
             )  # fmt: skip
 
     def close(self) -> None:
-        self._file.close()
+        """Write what waits; a file that hangs is left as it is."""
+        with suppress(Full):
+            self._waiting.put_nowait(None)
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            self.lost += self._waiting.qsize()
+        else:
+            self._file.close()
