@@ -67,6 +67,8 @@ class LiveRun:
         folder: Where its summary goes.
         options: More flags.
         keep: Lines to keep; others are counted only.
+        jsonl: Where the lines go; only those that go to "-" are read.
+        prefix: A command to run it with.
 
     Attributes:
         lines: Those kept, in order.
@@ -81,9 +83,11 @@ class LiveRun:
         folder: Path,
         options: Sequence[str] = (),
         keep: Callable[[dict[str, Any]], bool] = lambda _: True,
+        jsonl: str = "-",
+        prefix: Sequence[str] = (),
     ) -> None:
         self._summary = folder / "summary.json"
-        command = [sys.executable, "-m", "edgevid", "run", str(bundle), "--jsonl", "-"]
+        command = [*prefix, sys.executable, "-m", "edgevid", "run", str(bundle), "--jsonl", jsonl]
         command += [word for uri in sources for word in ("--source", uri)]
         command += ["--metrics", ":0", "--summary", str(self._summary), *options]
         self._process = subprocess.Popen(
@@ -102,6 +106,8 @@ class LiveRun:
 
     def _read_lines(self, stream: IO[str]) -> None:
         for text in stream:
+            if not text.startswith("{"):
+                continue
             line = Line(time.monotonic(), json.loads(text))
             if line.data["type"] == "prediction":
                 name = line.data["source"]
