@@ -37,7 +37,7 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(SHELLCHECK) jetson/install.sh .ci/run
+	$(SHELLCHECK) jetson/install.sh tests/jetson/under_systemd.sh .ci/run
 	$(BIN)/hadolint jetson/Dockerfile
 
 demo-model: $(VENV)/.dev-installed

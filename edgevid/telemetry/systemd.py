@@ -83,7 +83,7 @@ class Notifier:
 
     def ready(self) -> None:
         """The engine is loaded and the outputs are open."""
-        self.send("READY=1", "STATUS=Waiting for the first source")
+        self.send("READY=1", f"STATUS={_status(0, [])}")
 
     def note(self, result: Result) -> None:
         """Take in one result."""
@@ -114,6 +114,8 @@ class Notifier:
 
 
 def _status(sources: int, lost: list[str]) -> str:
+    if not sources:
+        return "Waiting for the first source"
     playing = f"{sources - len(lost)} of {sources} sources"
     text = f"Running on {playing}" + (f"; lost: {', '.join(lost)}" if lost else "")
     return " ".join(text.split())
