@@ -108,7 +108,7 @@ def stream(
     """
     checked = bundle if isinstance(bundle, Bundle) else load(bundle)
     options = options or SamplingOptions()
-    _check_options(options, checked.manifest)
+    check_options(options, checked.manifest)
     _check_limits(max_clips, duration_s)
     _check_sharing(max_batch, max_wait_ms)
     job = CaptureJob(
@@ -179,7 +179,8 @@ def is_multi_label(manifest: Manifest) -> bool:
     return manifest.outputs[0].kind == "sigmoid"
 
 
-def _check_options(options: SamplingOptions, manifest: Manifest) -> None:
+def check_options(options: SamplingOptions, manifest: Manifest) -> None:
+    """Raise SpecError where a change does not go with the model."""
     if options.hop_s is not None and manifest.states:
         raise SpecError(
             "--hop does not apply: this model carries states, so it takes every frame once",

@@ -23,7 +23,9 @@ SCHEMA_VERSION: Literal[1] = 1
 
 ScenarioName = Literal["single", "multi", "offline", "server", "live"]
 Stage = Literal["capture", "preprocess", "queue", "infer", "post"]
-MarkKind = Literal["throttled", "not-steady", "few-samples", "interrupted", "busy", "note"]
+MarkKind = Literal[
+    "throttled", "not-steady", "few-samples", "interrupted", "busy", "dropped", "note"
+]
 
 
 class Model(Strict):
@@ -118,7 +120,9 @@ class Probe(Strict):
     percentile_ms: float = Field(description="Latency at the percentile that the target is for.")
     low_ms: float | None = None
     high_ms: float | None = None
+    late: float | None = Field(None, description="Share of the queries beyond the target.")
     dropped: int = Field(0, description="Windows and frames that were dropped (live).")
+    fps: float | None = Field(None, description="Frames read a second, of all streams (live).")
     holds: bool
     note: str = ""
 

@@ -17,6 +17,7 @@ from edgevid.errors import EdgevidError
 _COMMANDS = {
     "convert": "Turn a model into a checked bundle, and a TensorRT engine where asked.",
     "run": "Run a bundle on cameras, files and streams; print labels over time.",
+    "bench": "Measure how fast, how late and how hot a bundle runs.",
     "eval": "Evaluate a bundle on labelled videos.",
     "split": "Split a list of clips into training and test, group by group.",
     "tune": "Find the smoother and the events that suit a bundle.",

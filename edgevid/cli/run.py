@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgevid.cli._bundles import open_bundle
 from edgevid.cli._config import SiteSource, current_config, load_config
 from edgevid.cli._decisions import events_option, export_option, export_sinks
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
-from edgevid.errors import EdgevidError, SourceError, SpecError
+from edgevid.errors import SourceError, SpecError
 from edgevid.inputs import FLOW_METHODS
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def command(model: str, **options: Any) -> int:
     # Decoder and engine share the cores; OpenCV's own threads would only fight them.
     cv2.setNumThreads(1)
     sources = _sources(options["sources"], options["cameras"])
-    bundle = _bundle(model, options)
+    bundle = open_bundle(model, {k: options[k] for k in ("spec", "preset", "labels")})
     summary, interrupted = _run(bundle, sources, options)
     _report(summary, options)
     if interrupted:
@@ -169,22 +170,6 @@ def _sources(uris: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[SiteSourc
     if not sources:
         raise SourceError("no source was given", "Add --source VIDEO or --camera 0")
     return sources
-
-
-def _bundle(model: str, options: dict[str, Any]) -> Bundle:
-    from edgevid.manifest import Bundle
-
-    conversion = {k: options[k] for k in ("spec", "preset", "labels") if options[k]}
-    if not model.endswith(".onnx"):
-        if conversion:
-            raise EdgevidError(
-                f"--{next(iter(conversion))} belongs to a MODEL.onnx; {model} is a bundle",
-                "Say it once to `edgevid convert`: the bundle keeps it",
-            )
-        return Bundle.load(model)
-    from edgevid.convert import cached
-
-    return Bundle.load(cached(Path(model), notify=notice, **conversion))
 
 
 def _run(
