@@ -273,12 +273,13 @@ make_room() {
   remove_leftovers
 }
 
-# Environments that the link does not lead to: of runs that were cut off, or before an update.
+# Environments that the link does not lead to: of runs that were cut off, or from before the last
+# update, which a service may have used until it was restarted.
 remove_leftovers() {
-  local current folder
-  current=$(readlink "$PREFIX/venv" || true)
+  local folder
+  OLD=$(readlink "$PREFIX/venv" || true)
   for folder in "$PREFIX"/venv-*; do
-    [[ ! -d $folder || ${folder##*/} == "$current" ]] || rm -rf "$folder"
+    [[ ! -d $folder || ${folder##*/} == "$OLD" ]] || rm -rf "$folder"
   done
 }
 
@@ -337,9 +338,7 @@ try_it() {
 put_in_place() {
   run ln -s "${NEW##*/}" "$PREFIX/venv.new"
   run mv -T "$PREFIX/venv.new" "$PREFIX/venv"
-  if [[ $DRY_RUN == yes ]]; then return; fi
   trap - EXIT
-  remove_leftovers
 }
 
 main() {
@@ -361,6 +360,7 @@ main() {
   put_in_place
   [[ $DRY_RUN == no ]] || { say "Nothing was changed (--dry-run)."; return; }
   say "Installed: $PREFIX/venv/bin/edgevid"
+  [[ -z $OLD ]] || say "A service that runs keeps to the old one until: systemctl restart edgevid"
   say "From boot on: sudo $PREFIX/venv/bin/edgevid service install (docs/jetson.md)"
 }
 
