@@ -93,7 +93,7 @@ def _program(given: Path | None) -> tuple[str, ...]:
 def _groups() -> tuple[str, ...]:
     """The groups of cameras and GPUs that this machine has; systemd refuses unknown ones."""
     known = {group.gr_name for group in grp.getgrall()}
-    return ("video", *(("render",) if "render" in known else ()))
+    return tuple(group for group in ("video", "render") if group in known)
 
 
 def _run_command() -> click.Command:
@@ -126,7 +126,7 @@ def _check(config: SiteConfig, unit: Unit) -> None:
                 f"{place}: the service's user may not read {closed}; "
                 "let others, or the group video, read it, or move it"
             )
-    for key in _OUTPUTS & config.values.keys():
+    for key in sorted(_OUTPUTS & config.values.keys()):
         target = Path(str(config.values[key]))
         if target.is_absolute() and Path(unit.state) not in target.parents:
             warning(f"{key} {target}: the service may write below {unit.state} only")
