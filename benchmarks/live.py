@@ -17,12 +17,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from edgevid.benchmarks.live_reconnect import reconnect
 from edgevid.benchmarks.live_rows import Row, table
 from edgevid.benchmarks.live_soak import soak
 
 Part = Callable[[argparse.Namespace], list[Row]]
 
 PARTS: dict[str, Part] = {
+    "reconnect": lambda args: reconnect(args.short),
     "soak": lambda args: soak(args.minutes, args.short),
 }
 """By name, in the order of the table."""

@@ -34,7 +34,7 @@ class RetryPolicy:
 
     first_s: float = 0.2
     factor: float = 2.0
-    longest_s: float = 1.0
+    longest_s: float = 0.5
     jitter: float = 0.2
     give_up_after_s: float | None = None
     stall_after_s: float = 4.0
