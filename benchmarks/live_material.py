@@ -15,15 +15,22 @@ from typing import Any
 import av
 
 from edgevid.benchmarks.reference.optional_torch import Module, nn, torch
+from edgevid.benchmarks.reference.real import MOBILENET
 from edgevid.convert import convert
 from edgevid.convert.quantize.settings import QuantizeSettings
 from edgevid.engines.user_cache import user_cache
+from edgevid.manifest import Bundle
 from edgevid.sources.moving_shapes import MOTIONS, Scene
 
 SIZE = (1280, 720)
 FPS = 25
 _SCENE_FRAMES = 2 * FPS
 _QUALITY = "23"  # x264's constant rate factor, its own default
+
+_RESNET_INPUT: dict[str, Any] = {
+    "name": "input", "layout": "NCHW", "size": [224, 224], "resize": "stretch", "crop": "full",
+    "color": "rgb", "scale": 1 / 255, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
+}  # fmt: skip
 
 Say = Callable[[str], None]
 
@@ -70,12 +77,27 @@ def resnet18_int8(clips: Path, say: Say) -> Path:
         quantize = QuantizeSettings((str(clips),), calib_clips=16, max_drop=0.99, rest="fp32")
         shutil.rmtree(unfinished := path.with_suffix(".part.edgevid"), ignore_errors=True)
         convert(
-            f"{__name__}:resnet18", unfinished, preset="imagenet", precision="int8",
+            f"{__name__}:resnet18", unfinished, spec={"inputs": [_RESNET_INPUT]}, precision="int8",
             quantize=quantize, target="onnx", example_shape=(1, 3, 224, 224),
             progress=lambda _, text: say(text),
         )  # fmt: skip
         unfinished.rename(path)
     return path
+
+
+def mobilenet(data: Path, say: Say) -> tuple[Bundle, Path] | None:
+    """The bundle of a real MobileNetV2 in FP32, and its ONNX file; None without the test data."""
+    folder = data / "models" / "mobilenet-v2-imagenet"
+    model = folder / "model.onnx"
+    if not model.exists():
+        say(f"no MobileNet: {model} is not there")
+        return None
+    path = user_cache("benchmarks") / "mobilenet-v2.edgevid"
+    if not path.exists():
+        say(f"making {path}")
+        spec = {**MOBILENET, "labels": str(folder / "labels.txt")}
+        convert(model, path, spec=spec, precision="fp32", target="onnx")
+    return Bundle.load(path), model
 
 
 def resnet18() -> Any:
