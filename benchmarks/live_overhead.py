@@ -38,7 +38,7 @@ _ROUNDS = 3
 
 Say = Callable[[str], None]
 
-_THREADS = {
+THREADS = {
     "edgevid-capture-0": "reading, sampling, samples",
     "edgevid-inference": "windows, smoothing, labels",
     "edgevid-JsonlSink": "JSON lines",
@@ -52,7 +52,7 @@ def overhead(short: bool, data: Path, say: Say) -> list[Row]:
     file = video(_SHORT_SECONDS if short else _SECONDS, say)
     found = mobilenet(data, say)
     bundle = found[0] if found else edgevid.load(resnet18_int8(file, say))
-    rounds = [_own_cpu(bundle, file) for _ in range(1 if short else _ROUNDS)]
+    rounds = [own_cpu(bundle, file) for _ in range(1 if short else _ROUNDS)]
     own = min(rounds, key=lambda spent: sum(spent.values()))
     total = sum(own.values())
     rows = [
@@ -61,12 +61,12 @@ def overhead(short: bool, data: Path, say: Say) -> list[Row]:
     ]  # fmt: skip
     return rows + [
         Row(PART, f"of it {what}", "", f"{own[name]:.0f} µs")
-        for name, what in _THREADS.items()
+        for name, what in THREADS.items()
         if name in own
     ]
 
 
-def _own_cpu(bundle: Bundle, file: Path) -> dict[str, float]:
+def own_cpu(bundle: Bundle, file: Path) -> dict[str, float]:
     """Microseconds a frame of the file, by the name of the thread."""
     with measured() as meter:
         began = time.thread_time()

@@ -33,10 +33,10 @@ def start(short: bool, data: Path, say: Say) -> list[Row]:
     bundle = found[0].path if found else resnet18_int8(file, say)
     starts = _SHORT_STARTS if short else _STARTS
     with tempfile.TemporaryDirectory(prefix="edgevid-start-") as cache:
-        _first_label(bundle, file, "onnxruntime", cache)
-        plain = [_first_label(bundle, file, "onnxruntime", cache) for _ in range(starts)]
-        tried = _first_label(bundle, file, "auto", cache)
-        remembered = [_first_label(bundle, file, "auto", cache) for _ in range(starts)]
+        first_label(bundle, file, "onnxruntime", cache)
+        plain = [first_label(bundle, file, "onnxruntime", cache) for _ in range(starts)]
+        tried = first_label(bundle, file, "auto", cache)
+        remembered = [first_label(bundle, file, "auto", cache) for _ in range(starts)]
     seen = statistics.median(plain)
     what = "from a cached bundle to the first label"
     return [
@@ -48,7 +48,7 @@ def start(short: bool, data: Path, say: Say) -> list[Row]:
     ]  # fmt: skip
 
 
-def _first_label(bundle: Path, file: Path, engine: str, cache: str) -> float:
+def first_label(bundle: Path, file: Path, engine: str, cache: str) -> float:
     """Seconds to the first line on standard output.
 
     Raises:

@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from edgevid.benchmarks.peers import __main__ as command
 from edgevid.benchmarks.peers import environments
@@ -19,46 +17,22 @@ from edgevid.benchmarks.peers.peers import AUTO, EDGEVID, PEERS, Peer
 from edgevid.benchmarks.peers.rounds import Passes, take_turns
 from edgevid.benchmarks.peers.table import table, versions
 from edgevid.benchmarks.peers.variants import clip_of_one, unit_range
-from edgevid.convert import convert
 from edgevid.errors import EdgevidError
-from edgevid.manifest import Bundle
 
 pytestmark = pytest.mark.timeout(60)
 
+
+@pytest.fixture
+def model(quarters):
+    return quarters
+
+
+@pytest.fixture
+def bundle(quarters_bundle):
+    return quarters_bundle
+
+
 DEMO = Path(__file__).parents[2] / "edgevid" / "demo" / "demo.mp4"
-SPEC = {
-    "name": "picture", "layout": "NCHW", "size": [24, 32], "color": "rgb", "resize": "stretch",
-    "crop": "full", "scale": 1 / 255, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3],
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    """Scores of the mean colours of a picture's quarters."""
-    weights = np.random.default_rng(0).standard_normal((3 * 4, 7)).astype(np.float32)
-    nodes = [
-        helper.make_node("AveragePool", ["picture"], ["means"], kernel_shape=[12, 16],
-                         strides=[12, 16]),
-        helper.make_node("Flatten", ["means"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
-    ]  # fmt: skip
-    graph = helper.make_graph(
-        nodes, "quarters",
-        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", 3, 24, 32])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 7])],
-        [numpy_helper.from_array(weights, "w")],
-    )  # fmt: skip
-    file = tmp_path_factory.mktemp("peers") / "quarters.onnx"
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(made, str(file))
-    return file
-
-
-@pytest.fixture(scope="module")
-def bundle(model) -> Bundle:
-    out = model.with_suffix(".edgevid")
-    convert(model, out, spec={"inputs": [SPEC]}, precision="fp32", target="onnx")
-    return Bundle.load(out)
 
 
 def here(*keys: str) -> list[Peer]:
