@@ -28,6 +28,7 @@ class FrameTime:
             estimated from the frame rate for live sources; for the last frame of a file,
             its own end.
         received_ns: `time.monotonic_ns()` at which the frame reached this process.
+        taken_ns: The same clock when the camera took it, where its driver says; else 0.
         restart: True on the first frame after the source was away: it continues nothing.
     """
 
@@ -36,6 +37,7 @@ class FrameTime:
     next_pts_s: float
     received_ns: int = 0
     restart: bool = False
+    taken_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class SampledFrame:
         tick_s: The instant that the contract asked for, in seconds.
         gap: True where no frame lies near enough to `tick_s`.
         restart: True on the first instant after a discontinuity: older frames no longer count.
+        blank: The picture is of one colour: nothing is seen in it.
         capture_ms, preprocess_ms: Time spent on decoding up to it and on crop and resize.
     """
 
@@ -138,6 +141,7 @@ class SampledFrame:
     restart: bool = False
     capture_ms: float = 0.0
     preprocess_ms: float = 0.0
+    blank: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ class Clip:
             contract tolerates.
         padded: How many frames at the end repeat the last one (a file shorter than a window).
         newest_received_ns: When the newest frame of the window reached this process.
+        newest_taken_ns: When the camera took it, where its driver says; else 0.
+        blank: Every frame of the window is of one colour.
         capture_ms, preprocess_ms: Spent on the frames that are new since the last window.
     """
 
@@ -169,6 +175,8 @@ class Clip:
     newest_received_ns: int = 0
     capture_ms: float = 0.0
     preprocess_ms: float = 0.0
+    newest_taken_ns: int = 0
+    blank: bool = False
 
     @property
     def start_s(self) -> float:
@@ -184,7 +192,8 @@ class StageTimings:
     """Where the time of one prediction went, in milliseconds.
 
     `queue` is from the arrival of the newest frame to the start of the engine call, less
-    capture and preprocessing; `total` from its arrival to the emitted label.
+    capture and preprocessing; `total` from its arrival, or from when the camera took it (see
+    `Prediction.latency_from`), to the emitted label.
     """
 
     capture_ms: float = 0.0
@@ -193,6 +202,10 @@ class StageTimings:
     infer_ms: float = 0.0
     post_ms: float = 0.0
     total_ms: float = 0.0
+
+
+LatencyFrom = Literal["arrival", "capture"]
+"""Where a latency begins: the frame reached this process, or the camera took it."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +226,9 @@ class Prediction:
         restart: Smoothing began anew with this window: what came before no longer counted.
         lag_s: How long after `end_s`, on the source's clock, this was decided: above 0 where a
             smoother waited for windows to come.
+        latency_from: Where `timings.total_ms` begins: at the newest frame's arrival, or at its
+            capture, where the camera's driver stamps it.
+        blank: Every frame of the window is of one colour: a covered lens, a loose cable.
     """
 
     source_id: str
@@ -230,6 +246,8 @@ class Prediction:
     timings: StageTimings = field(default_factory=StageTimings)
     restart: bool = False
     lag_s: float = 0.0
+    latency_from: LatencyFrom = "arrival"
+    blank: bool = False
 
 
 ClosedBy = Literal["offset", "gap", "end"]

@@ -49,6 +49,8 @@ def _counts(source: SourceSummary) -> list[str]:
         clips += f", {source.clips_refused} left out for a gap"
     if source.clips_with_gap:
         clips += f", {source.clips_with_gap} with a gap"
+    if source.clips_blank:
+        clips += f", {source.clips_blank} of one colour"
     if source.clips_not_finite:
         clips += f", {source.clips_not_finite} left out: their scores were NaN or infinite"
     lines = [

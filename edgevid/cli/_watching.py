@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgevid.cli._messages import notice, warning
 from edgevid.errors import OutputError
+from edgevid.types import Prediction
 
 if TYPE_CHECKING:
     from edgevid.pipeline import Result, SourceStarted, Stream
@@ -38,6 +39,7 @@ class Watchers:
         self._health: Health | None = None
         self._running: Stream | None = None
         self._quiet = quiet
+        self._blank: set[str] = set()
         self._open = ExitStack()
         self._systemd = self._find_systemd()
         if metrics is not None:
@@ -103,6 +105,8 @@ class Watchers:
 
     def note(self, result: Result) -> None:
         """Hand on one result."""
+        if isinstance(result, Prediction):
+            self._note_blank(result.source_id, result.blank)
         if self._health is not None:
             self._health.note(result)
         if self._systemd is not None:
@@ -111,6 +115,19 @@ class Watchers:
             self._metrics.note(result)
         if self._log is not None:
             self._log.note(result)
+
+    def _note_blank(self, source: str, blank: bool) -> None:
+        """Say it once where a source begins to show one colour, and where it ends."""
+        if blank == (source in self._blank):
+            return
+        self._blank ^= {source}
+        if blank:
+            warning(f"{source} shows nothing but one colour; its labels are marked `blank`")
+        elif not self._quiet:
+            notice(f"{source} shows a picture again")
+        if self._log is not None:
+            fact = "picture blank" if blank else "picture back"
+            self._log.write("warning" if blank else "info", fact, source=source)
 
     def started(self, message: SourceStarted) -> None:
         """Say which pipeline a source is read with, where it is read with one."""

@@ -21,6 +21,7 @@ class _Facts(NamedTuple):
     gap: bool
     capture_ms: float
     preprocess_ms: float
+    blank: bool
 
 
 class WindowBuilder:
@@ -64,7 +65,9 @@ class WindowBuilder:
             self._restart()
         for name, ring in self._rings.items():
             ring.push(sample.arrays[name])
-        facts = _Facts(sample.time, sample.gap, sample.capture_ms, sample.preprocess_ms)
+        facts = _Facts(
+            sample.time, sample.gap, sample.capture_ms, sample.preprocess_ms, sample.blank
+        )
         repeats = bool(self._samples) and self._samples[-1].time == facts.time
         self._numbers.append(self._numbers[-1] + (not repeats))
         self._samples.append(facts)
@@ -105,6 +108,8 @@ class WindowBuilder:
             gap=any(s.gap for s in self._samples),
             padded=padded,
             newest_received_ns=self._samples[-1].time.received_ns,
+            newest_taken_ns=self._samples[-1].time.taken_ns,
+            blank=all(s.blank for s in self._samples),
             capture_ms=sum(s.capture_ms for s in self._new),
             preprocess_ms=sum(s.preprocess_ms for s in self._new),
         )

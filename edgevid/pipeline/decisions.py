@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from edgevid.protocols import DelayedSmoother, Smoother, TimedScores
 from edgevid.smoothing import Unsmoothed, as_delayed
-from edgevid.types import Float32Array, Prediction, StageTimings
+from edgevid.types import Float32Array, LatencyFrom, Prediction, StageTimings
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class Scored:
     """A window and what the model said of it.
 
     Attributes:
-        source_id, index, start_s, end_s, gap, padded: As in `Prediction`.
+        source_id, index, start_s, end_s, gap, padded, blank: As in `Prediction`.
         scores: `(C,)` float32, finite.
         restart: What came before no longer counts.
         timings: Where the time went.
-        received_ns, inferred_ns: `time.monotonic_ns()` of the newest frame and of the engine's
-            answer, where the timings do not yet say how long the decision took; else 0.
+        latency_from, since_ns: Where the newest frame's latency begins, and when that was.
+        inferred_ns: `time.monotonic_ns()` of the engine's answer, where the timings do not yet
+            say how long the decision took; else 0.
     """
 
     source_id: str
@@ -40,8 +41,10 @@ class Scored:
     restart: bool = False
     padded: int = 0
     timings: StageTimings = field(default_factory=StageTimings)
-    received_ns: int = 0
+    latency_from: LatencyFrom = "arrival"
+    since_ns: int = 0
     inferred_ns: int = 0
+    blank: bool = False
 
     def timings_now(self) -> StageTimings:
         """The timings, up to this moment."""
@@ -55,7 +58,7 @@ class Scored:
             spent.queue_ms,
             spent.infer_ms,
             post_ms=(now - self.inferred_ns) / 1e6,
-            total_ms=(now - self.received_ns) / 1e6,
+            total_ms=(now - self.since_ns) / 1e6,
         )
 
 
@@ -111,6 +114,8 @@ class Decider:
             timings=window.timings_now(),
             restart=window.restart,
             lag_s=self._now_s - window.end_s,
+            latency_from=window.latency_from,
+            blank=window.blank,
         )
 
 

@@ -260,7 +260,9 @@ class Inference:
             restart=lane.continuity.is_restart(clip.end_s, clip.gap),
             padded=clip.padded,
             timings=timings,
-            received_ns=clip.newest_received_ns,
+            latency_from="capture" if clip.newest_taken_ns else "arrival",
+            since_ns=clip.newest_taken_ns or clip.newest_received_ns,
+            blank=clip.blank,
             inferred_ns=inferred,
         )
         return lane.decider.take(window)

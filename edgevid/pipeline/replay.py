@@ -51,9 +51,11 @@ def windows(trace: Trace) -> Iterator[Scored]:
     """The windows of a trace, in its order."""
     columns = trace.columns
     timings = np.stack([columns[name] for name in TIMINGS], axis=1).tolist()
-    plain = ("source", "index", "start_s", "end_s", "gap", "restart", "padded")
+    plain = (
+        "source", "index", "start_s", "end_s", "gap", "restart", "padded", "blank", "from_capture",
+    )  # fmt: skip
     rows = zip(*(columns[name].tolist() for name in plain), trace.scores, timings, strict=True)
-    for source, index, start_s, end_s, gap, restart, padded, scores, times in rows:
+    for source, index, start_s, end_s, gap, restart, padded, blank, taken, scores, times in rows:
         yield Scored(
             source_id=trace.sources[source],
             index=index,
@@ -63,6 +65,8 @@ def windows(trace: Trace) -> Iterator[Scored]:
             gap=gap,
             restart=restart,
             padded=padded,
+            blank=blank,
+            latency_from="capture" if taken else "arrival",
             timings=StageTimings(*times),
         )
 

@@ -43,6 +43,7 @@ class SourceSummary:
         clips_dropped: Windows of a live source that newer ones replaced.
         clips_refused: Windows that miss frames and were left out (`strict_time`).
         clips_with_gap: Answered windows that miss frames the contract asks for.
+        clips_blank: Answered windows in which every frame is of one colour.
         clips_not_finite: Windows whose scores were NaN or infinite: they have no answer.
         events: Events that have ended.
         outages: How often a live source was lost.
@@ -61,6 +62,7 @@ class SourceSummary:
     clips_dropped: int = 0
     clips_refused: int = 0
     clips_with_gap: int = 0
+    clips_blank: int = 0
     clips_not_finite: int = 0
     events: int = 0
     outages: int = 0
@@ -168,6 +170,7 @@ class Summary:
         entry = self._current[prediction.source_id]
         entry.clips += 1
         entry.clips_with_gap += prediction.gap
+        entry.clips_blank += prediction.blank
         if prediction.padded:
             entry.notes.append(
                 f"shorter than a window: its last frame is repeated {prediction.padded} times"
@@ -238,6 +241,7 @@ class Summary:
             "clips_dropped": self.total("clips_dropped"),
             "clips_refused": self.total("clips_refused"),
             "clips_with_gap": self.total("clips_with_gap"),
+            "clips_blank": self.total("clips_blank"),
             "clips_not_finite": self.total("clips_not_finite"),
             "events": self.total("events"),
             "undelivered": self.undelivered,

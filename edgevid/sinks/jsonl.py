@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgevid.errors import OutputError
 from edgevid.files import open_output
 from edgevid.sinks.ranking import best
-from edgevid.types import ClosedBy, Event, Outage, Prediction
+from edgevid.types import ClosedBy, Event, LatencyFrom, Outage, Prediction
 
 SCHEMA: Literal[1] = 1
 TOP = 5
@@ -35,7 +35,10 @@ class TimingsMs(BaseModel):
     )
     infer: float = Field(description="The engine call.")
     post: float = Field(description="Smoothing and choosing the label.")
-    total: float = Field(description="From the newest frame's arrival to the label.")
+    total: float = Field(
+        description="From the newest frame's arrival, or from its capture (see `latency_from`), "
+        "to the label."
+    )
 
 
 class PredictionLine(BaseModel):
@@ -68,6 +71,11 @@ class PredictionLine(BaseModel):
     lag_s: float = Field(
         ge=0, description="Seconds after `end_s`, in the source, at which this was decided."
     )
+    latency_from: LatencyFrom = Field(
+        description="Where `total` begins: at the newest frame's arrival, or at its capture, "
+        "where the camera's driver stamps it.",
+    )
+    blank: bool = Field(description="Every frame of the window is of one colour.")
     timings_ms: TimingsMs
 
 
@@ -195,6 +203,8 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
         "padded": prediction.padded,
         "restart": prediction.restart,
         "lag_s": round(prediction.lag_s, 6),
+        "latency_from": prediction.latency_from,
+        "blank": prediction.blank,
         "timings_ms": {
             "capture": round(timings.capture_ms, 3),
             "preprocess": round(timings.preprocess_ms, 3),

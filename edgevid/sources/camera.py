@@ -20,6 +20,9 @@ from edgevid.types import Array, Frame, FrameTime, SourceInfo, SourceStats
 FALLBACK_FPS = 30.0
 """Where the driver names no frame rate."""
 
+_OLDEST_NS = 2_000_000_000
+"""No frame waits for longer in a camera's queue; a stamp that says so is of another clock."""
+
 _TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 """OpenCV reads it, in seconds, when it waits for a camera for the first time."""
 
@@ -122,11 +125,14 @@ class CaptureSource:
             if not self._capture.grab():
                 raise self._stopped(time.monotonic() - asked_s)
             received_ns = time.monotonic_ns()
-        stamp_s = received_ns / 1e9
+        stamp_s, taken_ns = received_ns / 1e9, 0
         if self._has_stamps:
             stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            taken_ns = _on_our_clock(stamp_s, received_ns)
         pts_s = self._timeline.place(stamp_s)
-        frame_time = FrameTime(self._frames_read, pts_s, pts_s + self._period_s, received_ns)
+        frame_time = FrameTime(
+            self._frames_read, pts_s, pts_s + self._period_s, received_ns, taken_ns=taken_ns
+        )
         self._frames_read += 1
         return frame_time
 
@@ -143,6 +149,16 @@ class CaptureSource:
         """Release the device; `read` then gives None."""
         self._grabbed = None
         self._capture.release()
+
+
+def _on_our_clock(stamp_s: float, received_ns: int) -> int:
+    """The driver's stamp in nanoseconds; 0 where it is of another clock.
+
+    Drivers stamp with the monotonic clock of the kernel (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC),
+    `time.monotonic_ns()`; some count from another zero, and then it is no time of capture.
+    """
+    taken_ns = round(stamp_s * 1e9)
+    return taken_ns if 0 <= received_ns - taken_ns <= _OLDEST_NS else 0
 
 
 def open_camera(uri: str, read_timeout_s: float = 10.0) -> CaptureSource:

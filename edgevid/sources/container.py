@@ -10,7 +10,7 @@ import av
 
 from edgevid.errors import SourceError, SourceNotFoundError
 from edgevid.protocols import WantFrame, every_frame
-from edgevid.sources.decoder import StreamDecoder
+from edgevid.sources.decoder import NoPicture, StreamDecoder
 from edgevid.sources.pixels import BgrConverter, upright_size
 from edgevid.sources.timestamps import Timeline
 from edgevid.sources.uri import is_live_scheme, local_path, redact, scheme_of
@@ -18,6 +18,9 @@ from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats
 
 FALLBACK_FPS = 25.0
 """Replaces missing timestamps where the container names no believable frame rate."""
+
+NO_PICTURE_S = 10.0
+"""How long a live stream may send packets without a picture: it waits for a key frame then."""
 
 # FFmpeg draws files of these formats as a terminal's screen, whatever text they hold.
 _TEXT_FORMATS = frozenset({"tty", "bin", "adf", "idf", "xbin"})
@@ -102,10 +105,16 @@ class ContainerSource:
         by_dts = self._container.format.name == "avi"
         self._timeline = Timeline(1.0 / self._period_s, by_dts)
         self._decoder = StreamDecoder(
-            self._container, video, 1.0 / self._period_s, resilient=not self._is_network
+            self._container,
+            video,
+            1.0 / self._period_s,
+            resilient=not self._is_network,
+            picture_timeout_s=NO_PICTURE_S if is_live else None,
         )
         self._pictures: Generator[Any, None, None] = self._decoder.frames()
         self._frames_read = 0
+        self._sizes = 0
+        self._shape: tuple[int, ...] = ()
         self._looks_ahead = not is_live
         self._convert = BgrConverter()
         self._claimed = video.frames or None
@@ -180,6 +189,8 @@ class ContainerSource:
             yield f"damaged frames, left out: {self._decoder.damaged}"
         if self._timeline.repaired:
             yield f"timestamps missing or backward, replaced: {self._timeline.repaired}"
+        if self._sizes > 1:
+            yield f"the size of the pictures changed {self._sizes - 1} time(s)"
         yield from self._decoder.notes
 
     def read(self, want: WantFrame = every_frame) -> Frame | None:
@@ -191,7 +202,11 @@ class ContainerSource:
         while (taken := self._take()) is not None:
             picture, frame_time = taken
             if want(frame_time):
-                return Frame(self._convert(picture), frame_time, self._source_id)
+                data = self._convert(picture)
+                if data.shape != self._shape:
+                    self._sizes += 1
+                    self._shape = data.shape
+                return Frame(data, frame_time, self._source_id)
         return None
 
     def _take(self) -> tuple[av.VideoFrame, FrameTime] | None:
@@ -221,6 +236,12 @@ class ContainerSource:
                 reason = _reason(exc)
             raise SourceError(
                 f"{self._source_id} broke off: {reason}", "Check the network and the device"
+            ) from None
+        except NoPicture:
+            raise SourceError(
+                f"{self._source_id} broke off: packets came for {NO_PICTURE_S:g} s, and no picture "
+                "that can be shown: there was no key frame",
+                "Have the camera send key frames more often: a GOP of 1 or 2 s",
             ) from None
         if picture is None:
             return None

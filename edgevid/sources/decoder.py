@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -10,9 +11,16 @@ import av
 MAX_FRAMES_WITHOUT_KEY = 300
 """After so many damaged frames a stream has healed by intra refresh, without a key frame."""
 
+_MOST_WAITING = 20
+"""Pictures that a decoder holds back at most: 16 for their order, and one a thread."""
+
 # Bytes from which a packet of this codec must give a picture. Of others nothing can be said:
 # VP8 has hidden frames. MPEG-4's "not coded" frames are a header of a few bytes.
 _PICTURE_PACKET_SIZE = {"h264": 1, "hevc": 1, "mpeg4": 21}
+
+
+class NoPicture(Exception):
+    """Packets come, and no picture comes of them."""
 
 
 class StreamDecoder:
@@ -27,6 +35,7 @@ class StreamDecoder:
         stream: The video stream of it.
         fps: Nominal frame rate, to tell missing seconds in frames.
         resilient: End at an error in the container, with a note, instead of raising it.
+        picture_timeout_s: How long packets may come without a picture; None: for ever.
 
     Attributes:
         finished: The stream was decoded to its end, so that `lost` is final.
@@ -40,11 +49,14 @@ class StreamDecoder:
         stream: av.VideoStream,
         fps: float,
         resilient: bool,
+        picture_timeout_s: float | None = None,
     ) -> None:
         self._container = container
         self._stream = stream
         self._fps = fps
         self._resilient = resilient
+        self._picture_timeout_s = picture_timeout_s
+        self._last_picture_s = time.monotonic()
         self._awaits_key = False
         self._damaged_pts: int | None = None
         self._dropped_in_a_row = 0
@@ -67,13 +79,25 @@ class StreamDecoder:
 
         Raises:
             av.FFmpegError: The container cannot be read on, and `resilient` is False.
+            NoPicture: None came within the time-out.
         """
         smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
         for packet in self._own_packets():
             self._packets += packet.size >= smallest and not packet.is_discard
-            yield from self._sound(packet, _decoded(packet))
+            sound = self._sound(packet, _decoded(packet))
+            yield from sound
+            if self._picture_timeout_s is not None:
+                self._watch(self._picture_timeout_s, bool(sound))
         self._missing = self._count_missing()
         self.finished = True
+
+    def _watch(self, timeout_s: float, shown: bool) -> None:
+        # Looked at after the reader has taken the picture: what it did is no silence.
+        now = time.monotonic()
+        if shown:
+            self._last_picture_s = now
+        elif now - self._last_picture_s > timeout_s:
+            raise NoPicture
 
     def _own_packets(self) -> Iterator[Any]:
         """The packets of the stream; of the others it is noted where they end."""
@@ -119,10 +143,14 @@ class StreamDecoder:
         return not self._awaits_key
 
     def _heals(self, picture: av.VideoFrame) -> bool:
-        """True for a key frame after the damage, not one that waited for its turn before it."""
+        """True for a key frame after the damage, not one that waited for its turn before it.
+
+        One that is far before it waited for nothing: the clock of the stream began anew.
+        """
         if not picture.key_frame or picture.pts is None or self._damaged_pts is None:
             return bool(picture.key_frame)
-        return bool(picture.pts > self._damaged_pts)
+        before_s = float((self._damaged_pts - picture.pts) * self._stream.time_base)
+        return before_s < 0 or before_s * self._fps > _MOST_WAITING
 
     def _note_end(self, packet: Any, index: int) -> None:
         """Remember where the packets of each stream end, in its own ticks: seconds cost more."""

@@ -49,9 +49,13 @@ class RunMetrics:
             "edgevid_predictions", "Windows answered, by label.", ["source", "label"],
             registry=self.registry,
         )  # fmt: skip
+        self._blank = prometheus.Counter(
+            "edgevid_blank_windows", "Answered windows of one colour: nothing was seen in them.",
+            ["source"], registry=self.registry,
+        )  # fmt: skip
         self._stage_s = prometheus.Histogram(
             "edgevid_stage_seconds", "Where the time of a prediction went; total is from the "
-            "newest frame's arrival to its label.", ["stage"],
+            "newest frame's arrival (or capture, where known) to its label.", ["stage"],
             buckets=_BUCKETS_S, registry=self.registry,
         )  # fmt: skip
         self._outages = prometheus.Counter(
@@ -69,6 +73,7 @@ class RunMetrics:
         """Take in one result."""
         if isinstance(result, Prediction):
             self._labels.labels(result.source_id, result.label).inc()
+            self._blank.labels(result.source_id).inc(result.blank)
             for stage in _STAGES:
                 seconds = getattr(result.timings, f"{stage}_ms") / 1e3
                 self._stage_s.labels(stage).observe(seconds)

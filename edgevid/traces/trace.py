@@ -15,6 +15,9 @@ from edgevid.types import Array, Prediction
 FORMAT = "edgevid trace"
 VERSION = 1
 
+LATER = ("blank", "from_capture")
+"""Columns that older traces lack: False then."""
+
 TIMINGS = ("capture_ms", "preprocess_ms", "queue_ms", "infer_ms", "post_ms", "total_ms")
 
 
@@ -51,7 +54,8 @@ class Trace:
         sources: Names of the sources.
         columns: One array for each column, n rows: `source` int32 (number in `sources`),
             `index` int64, `start_s`, `end_s` float64, `scores` `(n, C)` float32, `gap` and
-            `restart` bool, `padded` int32, and the timings in ms, float64.
+            `restart` bool, `padded` int32, the timings in ms, float64, and `blank` and
+            `from_capture` bool.
     """
 
     info: TraceInfo
@@ -78,7 +82,7 @@ def row_type(classes: int) -> np.dtype[Any]:
             ("source", np.int32), ("index", np.int64), ("start_s", np.float64),
             ("end_s", np.float64), ("gap", np.bool_), ("restart", np.bool_),
             ("padded", np.int32), *((name, np.float64) for name in TIMINGS),
-            ("scores", np.float32, (classes,)),
+            ("scores", np.float32, (classes,)), *((name, np.bool_) for name in LATER),
         ]
     )  # fmt: skip
 
@@ -89,7 +93,7 @@ def row_of(prediction: Prediction, source: int) -> tuple[Any, ...]:
     return (
         source, prediction.index, prediction.start_s, prediction.end_s, prediction.gap,
         prediction.restart, prediction.padded, *(getattr(timings, name) for name in TIMINGS),
-        prediction.scores,
+        prediction.scores, prediction.blank, prediction.latency_from == "capture",
     )  # fmt: skip
 
 
@@ -122,6 +126,8 @@ def checked(name: str, head: str, columns: dict[str, Array]) -> Trace:
         kept: dict[str, Array] = {}
         for column in expected.names or ():
             field = expected.fields[column][0]  # type: ignore[index]
+            if column in LATER and column not in columns:
+                columns = {**columns, column: np.zeros(count, np.bool_)}
             values = np.asarray(columns[column]).astype(field.base, copy=False)
             if values.shape != (count, *field.shape):
                 raise ValueError(f"column {column} is {values.shape}")

@@ -1,6 +1,7 @@
 import gc
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -244,3 +245,35 @@ def test_timings_add_up(numbered, newest):
     stages = stream.summary.to_dict()["stages_ms"]
     assert stages["infer"]["p50"] >= 9.5
     assert stages["infer"]["p50"] <= stages["infer"]["p99"] <= stages["infer"]["max"]
+
+
+def test_latency_counts_from_the_capture_where_the_camera_tells_it(numbered, newest):
+    class Stamped:
+        """Frames that were taken half a second before they came."""
+
+        def __init__(self, source):
+            self._source = source
+            self.source_id, self.info, self.close = "cam", source.info, source.close
+
+        @property
+        def stats(self):
+            return self._source.stats
+
+        def read(self, want):
+            now = time.monotonic_ns()
+            frame = self._source.read(
+                lambda t: want(replace(t, received_ns=now, taken_ns=now - 500_000_000))
+            )
+            return frame and replace(
+                frame, time=replace(frame.time, received_ns=now, taken_ns=now - 500_000_000)
+            )
+
+    plain = Stream(newest(), LABELS, [named(numbered(evenly(6)))], job(num_frames=1))
+    assert {p.latency_from for p in plain} == {"arrival"}
+    stamped = Stream(newest(), LABELS, [named(Stamped(numbered(evenly(6))))], job(num_frames=1))
+    for prediction in stamped:
+        assert prediction.latency_from == "capture"
+        spent = prediction.timings
+        parts_ms = spent.preprocess_ms + spent.queue_ms + spent.infer_ms + spent.post_ms
+        assert spent.total_ms >= 500
+        assert spent.total_ms == pytest.approx(500 + parts_ms, abs=1)

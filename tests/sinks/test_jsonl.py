@@ -47,6 +47,8 @@ def test_a_line_says_it_all(predict, labels, tmp_path) -> None:
         "padded": 2,
         "restart": True,
         "lag_s": 0.4,
+        "latency_from": "arrival",
+        "blank": False,
         "timings_ms": {
             "capture": 1.235,
             "preprocess": 0.5,

@@ -104,6 +104,18 @@ def test_refused_frames_are_grabbed_only() -> None:
     assert capture.retrieved == 1
 
 
+def test_a_stamp_on_our_clock_is_when_the_camera_took_it() -> None:
+    now_ms = time.monotonic() * 1e3
+    source = CaptureSource(FakeCapture([now_ms - 60, now_ms - 27]), "cam")
+    first = source.read()
+    assert first is not None
+    assert 0.06 <= (first.time.received_ns - first.time.taken_ns) / 1e9 < 1
+    for other_clock_ms in (5.0, now_ms - 3_600_000, now_ms + 3_600_000):
+        frame = CaptureSource(FakeCapture([other_clock_ms]), "cam").read()
+        assert frame is not None
+        assert frame.time.taken_ns == 0
+
+
 def test_the_drivers_stamps_are_the_times() -> None:
     capture = FakeCapture([5000.0, 5033.0, 5100.0], fps=30)
     source = CaptureSource(capture, "cam")

@@ -33,6 +33,7 @@ def _predictions(count: int, classes: int = 3) -> list[Prediction]:
             Prediction(
                 f"source {i % 2}", i // 2, i / 3, i / 3 + 1 / 7, scores, scores, "a", 0.5, "b", 0.5,
                 gap=i % 3 == 0, padded=i % 5, restart=i % 7 == 0,
+                blank=i % 4 == 0, latency_from="capture" if i % 5 else "arrival",
                 timings=StageTimings(*rng.random(6)),
             )
         )  # fmt: skip
@@ -59,13 +60,27 @@ def test_what_is_written_is_read_to_the_last_digit(tmp_path, suffix: str, count:
         trace.scores, np.array([p.scores for p in predictions]).reshape(-1, 3)
     )
     assert trace.scores.dtype == np.float32
-    for name in ("index", "start_s", "end_s", "gap", "padded", "restart"):
+    for name in ("index", "start_s", "end_s", "gap", "padded", "restart", "blank"):
         assert trace.columns[name].tolist() == [getattr(p, name) for p in predictions]
+    from_capture = [p.latency_from == "capture" for p in predictions]
+    assert trace.columns["from_capture"].tolist() == from_capture
     for name in TIMINGS:
         assert trace.columns[name].tolist() == [getattr(p.timings, name) for p in predictions]
     if count > 1:
         assert trace.sources == ("source 0", "source 1")
         assert trace.rows_of("source 1").tolist() == list(range(1, count, 2))
+
+
+def test_a_trace_from_before_a_column_was_added(tmp_path) -> None:
+    sink = open_trace_sink(tmp_path / "new.npz", INFO)
+    for prediction in _predictions(5):
+        sink.write(prediction)
+    sink.close()
+    with np.load(tmp_path / "new.npz") as file:
+        older = {k: file[k] for k in file.files if k not in ("blank", "from_capture")}
+    np.savez(tmp_path / "old.npz", **older)
+    trace = read_trace(tmp_path / "old.npz")
+    assert trace.columns["blank"].tolist() == trace.columns["from_capture"].tolist() == [False] * 5
 
 
 def test_others_read_the_files(tmp_path) -> None:
