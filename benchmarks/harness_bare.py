@@ -57,7 +57,8 @@ def measure(bundle_path: Path, rounds: int, seconds: float, threads: int) -> Agr
     if manifest.states or manifest.features:
         raise SpecError("a split model or one with states is no single call", "Give another one")
     windows = noise(manifest.clip, manifest.inputs, seed=0)
-    bare, bench = [], []
+    bare: list[list[float]] = []
+    bench: list[list[float]] = []
     for number in range(rounds):
         sides = [(bare, _bare), (bench, _bench)]
         for kept, side in sides if number % 2 else reversed(sides):
@@ -85,7 +86,7 @@ def _bare(model: Path, windows: list[Window], seconds: float, threads: int) -> l
     feeds = [{name: array[np.newaxis] for name, array in w.items()} for w in windows]
     for n in range(_WARM_UP):
         session.run(outputs, feeds[n % len(feeds)])
-    taken = []
+    taken: list[float] = []
     until = time.perf_counter() + seconds
     while (begun := time.perf_counter()) < until:
         session.run(outputs, feeds[len(taken) % len(feeds)])
