@@ -21,6 +21,11 @@ _SPOILT: tuple[MarkKind, ...] = ("throttled", "busy")
 _RELEASE = re.compile(r"\d+\.\d")
 """What a version of software begins with."""
 
+_MOMENTARY = ("CPU clocks", "GPU clocks", "power", "throttling")
+"""What an environment tells of a moment; the machine's state before and after has it too."""
+
+_AVAILABLE = re.compile(r", [^,]* available$")
+
 _FREE = {"duration_s", "rounds", "seed"}
 """Settings that change how sure figures are, not what they are of."""
 
@@ -158,7 +163,7 @@ def _interval(figure: Figure) -> Interval:
 
 
 def _other_machine(first: Result, second: Result) -> Iterator[str]:
-    for key, (a, b) in _unequal(first.environment, second.environment).items():
+    for key, (a, b) in _unequal(_lasting(first), _lasting(second)).items():
         if not (_RELEASE.match(a) or _RELEASE.match(b)):
             yield f"another machine: {key} is {a or 'unknown'} and {b or 'unknown'}"
     before = first.machine_before, second.machine_before
@@ -179,9 +184,18 @@ def _differences(first: Result, second: Result) -> Iterator[str]:
         yield f"the engine: {first.model.engine} and {second.model.engine}"
     for key, (x, y) in _unequal(_settings(first), _settings(second)).items():
         yield f"{key}: {x} and {y}"
-    for key, (x, y) in _unequal(first.environment, second.environment).items():
+    for key, (x, y) in _unequal(_lasting(first), _lasting(second)).items():
         if _RELEASE.match(x) or _RELEASE.match(y):
             yield f"{key}: {x or 'none'} and {y or 'none'}"
+
+
+def _lasting(result: Result) -> dict[str, str]:
+    """The environment without what changes from one minute to the next."""
+    return {
+        key: _AVAILABLE.sub("", value)
+        for key, value in result.environment.items()
+        if key not in _MOMENTARY
+    }
 
 
 def _settings(result: Result) -> dict[str, str]:

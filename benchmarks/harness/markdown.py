@@ -13,6 +13,7 @@ from edgevid.benchmarks.harness.sweep_words import (
     point_head,
     point_rows,
     setting_text,
+    title_lines,
 )
 from edgevid.benchmarks.harness.wording import (
     change_rows,
@@ -63,11 +64,11 @@ def render_comparison(comparison: Comparison) -> str:
 
 def render_sweep(sweep: Sweep) -> str:
     """Every point, the best ones, and what could not be measured."""
-    first = sweep.points[0].result
+    what, how = title_lines(sweep)
     words = (f"{setting_text(s.setting)}: {s.reason}" for s in sweep.skipped)
     skipped = [f"- not measured: {_text(said)}" for said in words]
     blocks = [
-        f"{_text(model_text(first))}. {_text(scenario_text(first))}.",
+        f"{_text(what)}. {_text(how)}.",
         markdown_table(point_head(sweep), point_rows(sweep)),
         _text(POINTS_NOTE),
         _text(headline(sweep)),

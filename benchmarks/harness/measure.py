@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 
 from edgevid.benchmarks.harness.figures import stages
+from edgevid.benchmarks.harness.merge import merged_heat, merged_power
 from edgevid.benchmarks.harness.opening import Opener, opener_for
+from edgevid.benchmarks.harness.readings import Heat
 from edgevid.benchmarks.harness.recorder import Recorder
 from edgevid.benchmarks.harness.recording import Job, Recording
 from edgevid.benchmarks.harness.results import (
@@ -27,6 +28,7 @@ from edgevid.benchmarks.harness.statistics import percentile_of, samples_needed
 from edgevid.benchmarks.harness.subject import RealClock
 from edgevid.device.machine import Machine
 from edgevid.device.report import diagnose
+from edgevid.device.state import MachineState
 from edgevid.environment import environment
 from edgevid.errors import SpecError
 from edgevid.manifest import Bundle
@@ -37,6 +39,9 @@ SCENARIOS: dict[str, ModuleType] = {
 
 _DURATION_S = {"single": 10.0, "multi": 10.0, "offline": 10.0, "server": 20.0, "live": 20.0}
 _ROUNDS = {"single": 10, "multi": 10, "offline": 10, "server": 5, "live": 4}
+_CLOSED = ("single", "multi", "offline")
+"""Scenarios whose rounds are alike, so that they can take turns."""
+
 _PERCENTILE = 99.0
 _PACKAGES = (
     "numpy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
@@ -84,6 +89,101 @@ class Options:
     command: str = ""
 
 
+class Measurement:
+    """A bundle under one set of options, measured at once or in turns with others.
+
+    Args:
+        bundle: What to measure.
+        options: How.
+        notify: Told, in one sentence each, what was chosen and found.
+        progress: Told the seconds that were measured, of how many.
+        in_turns: One round a turn, where the scenario has no search; else all in one.
+
+    Attributes:
+        turns: How often `turn` is to be called.
+
+    Raises:
+        EdgevidError: An option, a video or the engine cannot be used.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        options: Options,
+        *,
+        notify: Callable[[str], None] = lambda _: None,
+        progress: Callable[[float, int], None] = lambda _done, _total: None,
+        in_turns: bool = False,
+    ) -> None:
+        check(options)
+        self._bundle, self._options = bundle, options
+        self._started = datetime.now(timezone.utc)
+        self._scenario = SCENARIOS[options.scenario]
+        self._opener = opener_for(bundle, options, notify)
+        self._job = _job(options, self._opener, progress, notify)
+        self._recording = Recording(self._job.clock.now_s())
+        self._beside: list[tuple[float, Recorder]] = []
+        self.turns = self._job.settings.rounds if in_turns and options.scenario in _CLOSED else 1
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is anything to tell yet."""
+        return bool(self._recording.steady_ms or self._recording.probes)
+
+    def turn(self) -> None:
+        """Measure.
+
+        Raises:
+            EdgevidError: The engine failed, or the question has no answer (no rate is low enough
+                for the target).
+            KeyboardInterrupt: Ctrl-C; what was measured is kept, with the mark `interrupted`.
+        """
+        job, recording = self._job, self._recording
+        if self.turns > 1:
+            job = _part(job, self.turns, recording.clips_per_query if recording.rounds else None)
+        recorder = Recorder()
+        self._beside.append((job.clock.now_s() - recording.started_s, recorder))
+        with recorder:
+            try:
+                self._scenario.run(job, recording)
+            except KeyboardInterrupt:
+                recording.mark("interrupted", "Ctrl-C ended it early: figures are of what was done")
+                raise
+            finally:
+                self._opener.let_go()
+
+    def result(self) -> Result:
+        """Everything that was found in all turns."""
+        job, options, recording = self._job, self._options, self._recording
+        figures = self._scenario.figures(job, recording)
+        if not recording.settled and options.scenario in ("server", "live"):
+            recording.clear()
+        heat = merged_heat([(at_s, recorder.heat()) for at_s, recorder in self._beside])
+        before, after = self._beside[0][1].before, self._beside[-1][1].after
+        _mark(recording, before, heat, self._beside[0][1].notes)
+        clips = recording.clips_per_query * sum(len(r.at_s) for r in recording.rounds)
+        return Result(
+            command=options.command,
+            started=self._started,
+            seconds=round(job.clock.now_s() - recording.started_s, 3),
+            environment=_environment(),
+            model=_model(self._bundle, self._opener.engine_name),
+            scenario=options.scenario,
+            settings=_final(job.settings, options, recording),
+            figures=figures,
+            samples=Samples(
+                clips_per_query=recording.clips_per_query, rounds=tuple(recording.rounds)
+            ),
+            stages=stages(recording.timings),
+            search=tuple(recording.probes),
+            machine_before=before,
+            machine_after=after,
+            power=merged_power([(at_s, r.power()) for at_s, r in self._beside], clips),
+            heat=heat,
+            marks=tuple(recording.marks),
+        )
+
+
 def measure(
     bundle: Bundle,
     options: Options,
@@ -95,52 +195,18 @@ def measure(
 
     Ctrl-C ends it early; what was measured is then the result, with the mark `interrupted`.
 
-    Args:
-        notify: Told, in one sentence each, what was chosen and found.
-        progress: Told the seconds that were measured, of how many.
-
     Raises:
         EdgevidError: An option, a video or the engine cannot be used, or the question has no
             answer (no rate is low enough for the target).
         KeyboardInterrupt: Ctrl-C came before anything was measured.
     """
-    check(options)
-    started = datetime.now(timezone.utc)
-    begun = time.monotonic()
-    opener = opener_for(bundle, options, notify)
-    job = _job(options, opener, progress, notify)
-    recording = Recording(job.clock.now_s())
-    scenario = SCENARIOS[options.scenario]
-    with Recorder() as recorder:
-        try:
-            scenario.run(job, recording)
-        except KeyboardInterrupt:
-            if not recording.steady_ms and not recording.probes:
-                raise
-            recording.mark("interrupted", "Ctrl-C ended it early: the figures are of what was done")
-    figures = scenario.figures(job, recording)
-    if not recording.settled and options.scenario in ("server", "live"):
-        recording.clear()
-    _mark(recording, recorder)
-    clips = recording.clips_per_query * sum(len(r.at_s) for r in recording.rounds)
-    return Result(
-        command=options.command,
-        started=started,
-        seconds=round(time.monotonic() - begun, 3),
-        environment=_environment(),
-        model=_model(bundle, opener.engine_name),
-        scenario=options.scenario,
-        settings=_final(job.settings, options, recording),
-        figures=figures,
-        samples=Samples(clips_per_query=recording.clips_per_query, rounds=tuple(recording.rounds)),
-        stages=stages(recording.timings),
-        search=tuple(recording.probes),
-        machine_before=recorder.before,
-        machine_after=recorder.after,
-        power=recorder.power(clips),
-        heat=recorder.heat(),
-        marks=tuple(recording.marks),
-    )
+    measurement = Measurement(bundle, options, notify=notify, progress=progress)
+    try:
+        measurement.turn()
+    except KeyboardInterrupt:
+        if not measurement.measured:
+            raise
+    return measurement.result()
 
 
 def check(options: Options) -> None:
@@ -230,16 +296,27 @@ def _final(settings: Settings, options: Options, recording: Recording) -> Settin
     return settings.model_copy(update={"batch": batch, "streams": streams})
 
 
-def _mark(recording: Recording, recorder: Recorder) -> None:
+def _part(job: Job, turns: int, batch: int | None) -> Job:
+    """One round of a job; the batch that its first turn found stays."""
+    settings = job.settings.model_copy(
+        update={"rounds": 1, "duration_s": job.settings.duration_s / turns}
+    )
+    return replace(
+        job,
+        settings=settings,
+        batch=job.batch or batch,
+        least_queries=math.ceil(job.least_queries / turns),
+    )
+
+
+def _mark(recording: Recording, before: MachineState, heat: Heat, notes: Sequence[str]) -> None:
     """What a reader must know of the machine."""
-    load = recorder.before.load
-    if load is not None and load > _BUSY:
-        recording.mark("busy", f"{load:g} other tasks were running in the minute before")
-    heat = recorder.heat()
+    if before.load is not None and before.load > _BUSY:
+        recording.mark("busy", f"{before.load:g} other tasks were running in the minute before")
     if heat.throttled:
         causes = ", ".join([*heat.throttle_events, *heat.slowed_s])
         recording.mark("throttled", f"the device was slowed down during the run: {causes}")
-    recording.marks.extend(Mark(kind="note", text=note) for note in recorder.notes)
+    recording.marks.extend(Mark(kind="note", text=note) for note in notes)
 
 
 def _model(bundle: Bundle, engine: str) -> Model:

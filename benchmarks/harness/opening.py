@@ -91,6 +91,10 @@ class Opener:
             engine.close()
             raise
 
+    def let_go(self) -> None:
+        """Free the clips that lie ready; they are made again when they are needed."""
+        self._windows = []
+
     def _engine_subject(self, engine: Engine, most_clips: int) -> EngineSubject:
         manifest = self._bundle.manifest
         if not self._windows:

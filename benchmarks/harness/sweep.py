@@ -77,6 +77,11 @@ class Measurement(Protocol):
 
     turns: int
 
+    @property
+    def measured(self) -> bool:
+        """Whether there is anything to tell yet."""
+        ...
+
     def turn(self) -> None:
         """Measure one round.
 
@@ -167,26 +172,41 @@ def take_turns(
     Raises:
         EdgevidError: None could be measured: the first one's reason.
     """
-    measured: list[tuple[Setting, Measurement]] = []
+    begun: list[tuple[Setting, Measurement]] = []
     skipped: list[Skipped] = []
+    try:
+        _all_turns(settings, begin, progress, begun, skipped)
+    except KeyboardInterrupt:
+        if not any(measurement.measured for _, measurement in begun):
+            raise
+    return [(s, m) for s, m in begun if m.measured], skipped
+
+
+def _all_turns(
+    settings: Sequence[Setting],
+    begin: Callable[[Setting], Measurement],
+    progress: Callable[[int, int], None],
+    begun: list[tuple[Setting, Measurement]],
+    skipped: list[Skipped],
+) -> None:
     first_error: EdgevidError | None = None
     for setting in settings:
         try:
             measurement = begin(setting)
+            begun.append((setting, measurement))
             measurement.turn()
         except EdgevidError as exc:
             first_error = first_error or exc
+            begun[:] = [(s, m) for s, m in begun if s is not setting]
             skipped.append(Skipped(setting=setting, reason=str(exc)))
-        else:
-            measured.append((setting, measurement))
-        progress(len(measured) + len(skipped), len(settings))
-    if first_error is not None and not measured:
+        most = max((m.turns for _, m in begun), default=1)
+        progress(len(begun), most * (len(settings) - len(skipped)))
+    if first_error is not None and not begun:
         raise first_error
-    total = sum(m.turns for _, m in measured)
-    for done, measurement in enumerate(_further_turns([m for _, m in measured]), len(measured)):
+    total = sum(m.turns for _, m in begun)
+    for done, measurement in enumerate(_further_turns([m for _, m in begun]), len(begun)):
         measurement.turn()
         progress(done + 1, total)
-    return measured, skipped
 
 
 def _further_turns(measurements: Sequence[Measurement]) -> Iterator[Measurement]:

@@ -11,11 +11,12 @@ from edgevid.benchmarks.harness.sweep import Point, Sweep
 from edgevid.benchmarks.harness.sweep_words import (
     POINTS_NOTE,
     headline,
+    mark_lines,
     point_head,
     point_rows,
     setting_text,
+    title_lines,
 )
-from edgevid.benchmarks.harness.wording import model_text, scenario_text
 from edgevid.pages.charts import Point as Mark
 from edgevid.pages.charts import scatter
 from edgevid.pages.markup import Child, tag
@@ -36,16 +37,12 @@ _UPRIGHT = ("accuracy", "throughput (clips/s)", "latency (ms)", "energy a clip (
 
 def render(sweep: Sweep) -> str:
     """The page: a whole HTML document."""
-    marks = [(p, mark) for p in sweep.points for mark in p.result.marks]
-    words = (
-        tag("li", tag("b", mark.kind), f", {setting_text(p.setting)}: {mark.text}")
-        for p, mark in marks
-    )
+    marks = [tag("li", tag("b", kind), f": {text}") for kind, text in mark_lines(sweep)]
     skipped = [f"{setting_text(s.setting)}: {s.reason}" for s in sweep.skipped]
     return page(
         f"{sweep.points[0].result.model.name}: {' × '.join(sweep.axes)}",
         paragraph(headline(sweep), class_="verdict"),
-        tag("ul", *words, class_="marks") if marks else None,
+        tag("ul", *marks, class_="marks") if marks else None,
         section("Every point", _table(sweep)),
         section("What nothing else beats", *_fronts(sweep.points)),
         _axes_section(sweep),
@@ -123,8 +120,8 @@ def _conditions(sweep: Sweep) -> Element:
         "started": f"{sweep.started:%Y-%m-%d %H:%M:%S %z}",
         "took": f"{sweep.seconds:.0f} s",
         "command": tag("code", sweep.command),
-        "model": model_text(first),
-        "the first point": scenario_text(first),
+        "measured": title_lines(sweep)[0],
+        "scenario": title_lines(sweep)[1],
         "rounds": f"{len(first.samples.rounds)} of each point, in turns",
     }
     sources = {p.accuracy.of for p in sweep.points if p.accuracy is not None}

@@ -6,13 +6,34 @@ from collections.abc import Iterator, Mapping
 
 from edgevid.benchmarks.harness.pareto import front, known_metrics, short_name, value_of
 from edgevid.benchmarks.harness.sweep import Point, Sweep, Value
-from edgevid.benchmarks.harness.wording import DASH, amount
+from edgevid.benchmarks.harness.wording import DASH, amount, scenario_name
 from edgevid.pages.parts import percent
 
 POINTS_NOTE = (
     "*: no other point is as good in all of these figures and better in one. Against 1: times its "
     "throughput, round by round, as the rounds took turns."
 )
+
+
+def title_lines(sweep: Sweep) -> tuple[str, str]:
+    """What was measured, and how, as far as all points have it in common."""
+    results = [point.result for point in sweep.points]
+    models = dict.fromkeys(f"{r.model.name} in {r.model.precision.upper()}" for r in results)
+    engines = dict.fromkeys(result.model.engine for result in results)
+    what = f"{', '.join(models)} on {', '.join(engines)}"
+    return what, scenario_name(results[0])
+
+
+def mark_lines(sweep: Sweep) -> list[tuple[str, str]]:
+    """Each kind of mark with the words of the first that bears it, and the points that do."""
+    marks = [(n, mark) for n, p in enumerate(sweep.points, 1) for mark in p.result.marks]
+    lines: list[tuple[str, str]] = []
+    for kind in dict.fromkeys(mark.kind for _, mark in marks):
+        points = list(dict.fromkeys(str(number) for number, mark in marks if mark.kind == kind))
+        text = next(mark.text for _, mark in marks if mark.kind == kind)
+        which = f"{'points' if len(points) > 1 else 'point'} {', '.join(points)}"
+        lines.append((kind, f"{which}: {text}"))
+    return lines
 
 
 def headline(sweep: Sweep) -> str:
@@ -30,7 +51,7 @@ def headline(sweep: Sweep) -> str:
 def point_head(sweep: Sweep) -> tuple[str, ...]:
     """The titles of `point_rows`."""
     heads = (metric.head for metric in known_metrics(sweep.points))
-    return ("", *sweep.axes, *heads, "against 1", "verdict")
+    return ("", *sweep.axes, *_chosen(sweep), *heads, "against 1", "verdict")
 
 
 def point_rows(sweep: Sweep, *, intervals: bool = True) -> Iterator[tuple[str, ...]]:
@@ -38,10 +59,21 @@ def point_rows(sweep: Sweep, *, intervals: bool = True) -> Iterator[tuple[str, .
     metrics = known_metrics(sweep.points)
     kept = front(sweep.points, metrics)
     for number, (point, best) in enumerate(zip(sweep.points, kept, strict=True), 1):
-        settings = (value_text(value) for value in point.setting.values())
+        settings = [value_text(value) for value in point.setting.values()]
+        settings += [str(getattr(point.result.settings, name)) for name in _chosen(sweep)]
         values = (value_of(metric, point) for metric in metrics)
         cells = (percent(v) if m.share else amount(v) for m, v in zip(metrics, values, strict=True))
         yield (f"{number}{'*' * best}", *settings, *cells, *_against_first(point, intervals))
+
+
+def _chosen(sweep: Sweep) -> list[str]:
+    """Settings that no axis gives but the points found out for themselves, differently."""
+    return [
+        name
+        for name in ("batch", "streams")
+        if name not in sweep.axes
+        and len({getattr(point.result.settings, name) for point in sweep.points}) > 1
+    ]
 
 
 def setting_text(setting: Mapping[str, Value]) -> str:

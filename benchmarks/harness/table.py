@@ -14,9 +14,11 @@ from edgevid.benchmarks.harness.sweep import Sweep
 from edgevid.benchmarks.harness.sweep_words import (
     POINTS_NOTE,
     headline,
+    mark_lines,
     point_head,
     point_rows,
     setting_text,
+    title_lines,
 )
 from edgevid.benchmarks.harness.wording import (
     change_rows,
@@ -73,9 +75,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def print_sweep(sweep: Sweep, console: Console) -> None:
     """Print every point, the best ones, and what could not be measured."""
-    first = sweep.points[0].result
-    console.print(f"[bold]{escape(model_text(first))}[/bold]", soft_wrap=True)
-    console.print(escape(scenario_text(first)), soft_wrap=True)
+    what, how = title_lines(sweep)
+    console.print(f"[bold]{escape(what)}[/bold]", soft_wrap=True)
+    console.print(escape(how), soft_wrap=True)
     console.print()
     console.print(plain_table(point_head(sweep), point_rows(sweep, intervals=False)))
     console.print(f"[dim]{POINTS_NOTE}[/dim]", soft_wrap=True)
@@ -83,10 +85,8 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
     for skipped in sweep.skipped:
         words = f"{setting_text(skipped.setting)}: {skipped.reason}"
         console.print(f"not measured: {escape(words)}", soft_wrap=True)
-    for point in sweep.points:
-        for mark in point.result.marks:
-            words = f"{setting_text(point.setting)}: {mark.text}"
-            console.print(f"[bold]{mark.kind}[/bold]: {escape(words)}", soft_wrap=True)
+    for kind, text in mark_lines(sweep):
+        console.print(f"[bold]{kind}[/bold]: {escape(text)}", soft_wrap=True)
     console.print(f"[bold]{escape(headline(sweep))}[/bold]", soft_wrap=True)
 
 

@@ -59,12 +59,16 @@ def interval_note(result: Result) -> str:
     )
 
 
+def scenario_name(result: Result) -> str:
+    """The scenario and what it is of."""
+    kind = "engine only" if result.settings.engine_only else "frames to labels"
+    return f"{result.scenario} ({_NAMES[result.scenario]}), {kind}"
+
+
 def scenario_text(result: Result) -> str:
     """The scenario and its settings in one line."""
     settings = result.settings
-    parts = [f"{result.scenario} ({_NAMES[result.scenario]})"]
-    parts.append("engine only" if settings.engine_only else "frames to labels")
-    parts.append(f"batch {settings.batch}")
+    parts = [scenario_name(result), f"batch {settings.batch}"]
     if settings.streams > 1:
         parts.append(f"{settings.streams} streams")
     if settings.threads is not None:

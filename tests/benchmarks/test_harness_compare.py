@@ -122,6 +122,17 @@ def test_another_machine_and_throttling_make_the_verdict_unreliable():
     assert not found.reliable
 
 
+def test_what_changes_from_minute_to_minute_is_no_difference():
+    moments = (
+        {"memory": "7.4 GiB, 5.1 GiB available", "power": "4.1 W", "CPU": "x"},
+        {"memory": "7.4 GiB, 4.9 GiB available", "power": "4.3 W", "CPU": "x"},
+    )
+    first, second = (made_result(environment=moment) for moment in moments)
+    found = compare(first, second)
+    assert not found.differences
+    assert not found.reservations
+
+
 def test_a_busy_machine_spoils_runs_made_apart_but_not_turns():
     busy = (Mark(kind="busy", text="load 3.1"),)
     first = made_result()

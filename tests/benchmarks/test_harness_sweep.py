@@ -68,10 +68,14 @@ class Counting:
     def __init__(self, name: int, log: list[int], turns: int, fails: str = "") -> None:
         self.turns = turns
         self._name, self._log, self._fails = name, log, fails
+        self.measured = False
 
     def turn(self) -> None:
-        if self._fails:
+        if self._fails == "Ctrl-C" and self.measured:
+            raise KeyboardInterrupt
+        if self._fails and self._fails != "Ctrl-C":
             raise SpecError(self._fails)
+        self.measured = True
         self._log.append(self._name)
 
     def result(self):
@@ -91,7 +95,8 @@ def test_every_point_has_its_turns_spread_over_the_run(turns):
     assert [s["batch"] for s, _ in measured] == list(range(len(turns)))
     assert not skipped
     assert [log.count(i) for i in range(len(turns))] == turns
-    assert seen[-1][0] == max(sum(turns), len(turns))
+    assert seen[-1][0] == sum(turns)
+    assert all(done <= total for done, total in seen)
     least = min(turns)
     for number in range(least):
         block = log[number * len(turns) : (number + 1) * len(turns)]
@@ -110,6 +115,21 @@ def test_a_setting_that_cannot_be_measured_is_left_out_with_its_reason():
     assert log == [1, 1, 1]
     with pytest.raises(SpecError, match="too many"):
         take_turns([{"batch": 64}, {"batch": 65}], lambda _: Counting(1, log, 3, "too many"))
+
+
+def test_ctrl_c_keeps_what_was_measured():
+    log: list[int] = []
+    measured, _ = take_turns(
+        [{"batch": 1}, {"batch": 2}], lambda s: Counting(s["batch"], log, 9, "Ctrl-C")
+    )
+    assert [s["batch"] for s, _ in measured] == [1, 2]
+    assert log == [1, 2]
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_turns([{"batch": 1}], interrupted)
 
 
 def made_sweep(**changes) -> Sweep:
@@ -182,8 +202,8 @@ def test_marks_of_points_are_shown():
     throttled = made_result(marks=(Mark(kind="throttled", text="at 3 s"),))
     last = sweep.points[2].model_copy(update={"result": throttled})
     marked = sweep.model_copy(update={"points": (*sweep.points[:2], last)})
-    assert "throttled: threads 4, hop 0.5: at 3 s" in printed(marked)
-    assert "throttled</b>, threads 4, hop 0.5: at 3 s" in sweep_page.render(marked)
+    assert "throttled: point 3: at 3 s" in printed(marked)
+    assert "throttled</b>: point 3: at 3 s" in sweep_page.render(marked)
 
 
 def test_the_page_has_a_chart_of_each_pair_and_of_each_axis():

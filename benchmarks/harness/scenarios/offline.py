@@ -19,8 +19,10 @@ _PROBE_SHARE = 0.05
 
 def run(job: Job, recording: Recording) -> None:
     """Find the best batch, then measure it."""
-    batch = job.batch or _best_batch(job, recording)
-    recording.clear()
+    batch = job.batch
+    if batch is None:
+        batch = _best_batch(job, recording)
+        recording.clear()
     measure_rounds(job, recording, batch)
 
 
