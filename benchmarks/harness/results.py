@@ -180,7 +180,7 @@ def load(path: Path) -> Result:
     """Read what `edgevid bench --json` wrote.
 
     Raises:
-        SpecError: There is no such file, it is no JSON, of another schema, or malformed.
+        SpecError: There is no such file, it is no JSON, of another schema, a sweep, or malformed.
     """
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -194,6 +194,10 @@ def load(path: Path) -> Result:
         raise SpecError(
             f"{path} has schema_version {version!r}; this edgevid reads {SCHEMA_VERSION}",
             "Measure again: edgevid bench --json",
+        )
+    if "axes" in data:
+        raise SpecError(
+            f"{path} is a sweep, which holds several results", "Give the file of a single one"
         )
     result: Result = parse(Result, data, str(path))
     return result

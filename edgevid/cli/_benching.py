@@ -85,7 +85,10 @@ def measure_one(bundle: Bundle, options: Options, outputs: Outputs) -> int:
 def short_names(paths: Sequence[str]) -> list[str]:
     """What bundles are called in tables: their folders, as far as these tell them apart."""
     names = [Path(path).resolve().name.removesuffix(".edgevid") for path in paths]
-    return names if len(set(names)) == len(names) else list(paths)
+    if len(set(names)) < len(names):
+        names = list(paths)
+    before = (names[:number].count(name) for number, name in enumerate(names))
+    return [f"{n} ({b + 1})" if b else n for n, b in zip(names, before, strict=True)]
 
 
 def compare_files(paths: tuple[Path, Path], outputs: Outputs, most_slower: float | None) -> int:
