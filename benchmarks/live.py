@@ -21,6 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgevid.benchmarks.live_overhead import overhead
+from edgevid.benchmarks.live_overload import overload
+from edgevid.benchmarks.live_paced import paced
 from edgevid.benchmarks.live_reconnect import reconnect
 from edgevid.benchmarks.live_rows import Row, table
 from edgevid.benchmarks.live_soak import soak
@@ -33,6 +35,8 @@ PARTS: dict[str, Part] = {
     "throughput": lambda args: throughput(args.short, args.data, _say),
     "overhead": lambda args: overhead(args.short, args.data, _say),
     "start": lambda args: start(args.short, args.data, _say),
+    "paced": lambda args: paced(args.short),
+    "overload": lambda args: overload(args.short),
     "reconnect": lambda args: reconnect(args.short),
     "soak": lambda args: soak(args.minutes, args.short),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,8 @@ from edgevid.sources.reconnecting import ReconnectingSource, RetryPolicy
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.tracks import flow_interval
 from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass
@@ -134,7 +137,7 @@ class CaptureThread(threading.Thread):
 
     def _play(self, named: NamedSource) -> None:
         try:
-            reader = _Reader(named, self._job, self._put, self._stopping)
+            reader = _Reader(named, self._job, self._put, self._stopping, self._phase_s())
         except (EdgevidError, _NeverThere) as exc:
             error = exc if isinstance(exc, EdgevidError) else None
             self.ended.append(SourceEnded(named.name, SourceStats(), 0, error))
@@ -154,6 +157,13 @@ class CaptureThread(threading.Thread):
             source.close()
         self._put(self.ended[-1])
 
+    def _phase_s(self) -> float:
+        """Files in real time start a part of a hop apart: together they would all want the engine
+        at the same moments, which cameras do not. Multiples of the golden ratio are spread
+        evenly for any number of lanes."""
+        clip = self._job.clip
+        return self._lane * _GOLDEN % 1 * (clip.hop_s or clip.period_s or 0.0)
+
     def _put(self, *items: Captured) -> None:
         self._inbox.put(self._lane, *items)
 
@@ -167,13 +177,14 @@ class _Reader:
         job: CaptureJob,
         put: Callable[..., None],
         stop: threading.Event,
+        phase_s: float,
     ) -> None:
         self._open = named.open
         self._job = job
         self._flow_interval = flow_interval(job.inputs)
         self._put = put
         self._stop = stop
-        self.source = _kept_up(named, job, put, stop)
+        self.source = _kept_up(named, job, put, stop, phase_s)
         self.sampled = 0
 
     def read_all(self) -> None:
@@ -239,7 +250,11 @@ class _Reader:
 
 
 def _kept_up(
-    named: NamedSource, job: CaptureJob, put: Callable[..., None], stop: threading.Event
+    named: NamedSource,
+    job: CaptureJob,
+    put: Callable[..., None],
+    stop: threading.Event,
+    phase_s: float,
 ) -> FrameSource:
     """The source; a live one comes back where it is lost, a file keeps time where it shall."""
     try:
@@ -252,7 +267,7 @@ def _kept_up(
             raise _NeverThere from None
         return coming
     if not source.info.is_live:
-        return PacedSource(source, stop) if job.real_time else source
+        return PacedSource(source, stop, start_after_s=phase_s) if job.real_time else source
     if job.retry is None or not named.can_return:
         return source
     return ReconnectingSource(source, named.reopen, job.retry, put, stop)

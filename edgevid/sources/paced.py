@@ -10,16 +10,21 @@ from dataclasses import replace
 from edgevid.protocols import FrameSource, WantFrame, every_frame
 from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats
 
+_MOST_LATE_NS = 1_000_000_000
+"""A source that is later than that will not catch up: it plays slower than its rate."""
+
 
 class PacedSource:
     """Holds each frame of a source back until its time has come.
 
     The source counts as live: who is too slow for it loses frames. A frame counts as received
-    when it was due, so that lateness shows in latency.
+    when it was due, so that lateness shows in latency; where decoding cannot keep up, the clock
+    stands still whenever a frame is a second late, and a note says for how long in all.
 
     Args:
         source: Plays from its beginning; closed with this one.
         stop: When set, waiting ends, and `read` gives None.
+        start_after_s: Seconds to wait with the first frame.
         clock_ns: Nanoseconds, monotonic; replaced in tests.
     """
 
@@ -28,11 +33,14 @@ class PacedSource:
         source: FrameSource,
         stop: threading.Event,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        start_after_s: float = 0.0,
     ) -> None:
         self._source = source
         self._stop = stop
         self._clock_ns = clock_ns
+        self._start_after_ns = round(start_after_s * 1e9)
         self._started_ns: int | None = None
+        self._stood_ns = 0
 
     @property
     def source_id(self) -> str:
@@ -47,7 +55,11 @@ class PacedSource:
 
     @property
     def stats(self) -> SourceStats:
-        return self._source.stats
+        stats = self._source.stats
+        if not self._stood_ns:
+            return stats
+        slow = f"too slow for its own rate: it stood still for {self._stood_ns / 1e9:.1f} s in all"
+        return replace(stats, notes=(*stats.notes, slow))
 
     def read(self, want: WantFrame = every_frame) -> Frame | None:
         """The next frame that `want` accepts, at its time; None at the end or once stopped.
@@ -68,11 +80,16 @@ class PacedSource:
 
     def _wait(self, frame_time: FrameTime) -> FrameTime:
         if self._started_ns is None:
-            self._started_ns = self._clock_ns() - round(frame_time.pts_s * 1e9)
+            now_ns = self._clock_ns() + self._start_after_ns
+            self._started_ns = now_ns - round(frame_time.pts_s * 1e9)
         due_ns = self._started_ns + round(frame_time.pts_s * 1e9)
         early_ns = due_ns - self._clock_ns()
         if early_ns > 0:
             self._stop.wait(early_ns / 1e9)
+        elif early_ns < -_MOST_LATE_NS:
+            self._started_ns -= early_ns
+            self._stood_ns -= early_ns
+            due_ns -= early_ns
         return replace(frame_time, received_ns=due_ns)
 
     def close(self) -> None:

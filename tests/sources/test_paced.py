@@ -56,6 +56,27 @@ class Clock(threading.Event):
         return False
 
 
+def test_a_source_that_cannot_keep_up_is_a_second_late_at_most_and_says_so():
+    clock = Clock()
+    source = PacedSource(File(), clock, clock)
+    late_s = []
+    while (frame := source.read(lambda _: True)) is not None:
+        late_s.append((clock.now_ns - frame.time.received_ns) / 1e9)
+        clock.now_ns += 240_000_000  # for the next frame, which is due 40 ms after this one
+    assert max(late_s) == pytest.approx(1.0)
+    assert late_s[6] == 0
+    (note,) = source.stats.notes
+    assert "it stood still for 4.8 s in all" in note
+
+
+def test_the_first_frame_can_be_held_back():
+    clock = Clock()
+    source = PacedSource(File(), clock, clock, start_after_s=0.125)
+    frame = source.read()
+    assert frame is not None
+    assert frame.time.received_ns == clock.now_ns == 7_125_000_000
+
+
 def test_each_frame_comes_when_it_is_due_skipped_ones_too():
     clock = Clock()
     source = PacedSource(File(), clock, clock)
