@@ -2,8 +2,9 @@
 
     python -m edgevid.benchmarks.operations r3d_18 mobilenet_v3_large ...
 
-Each torchvision model is counted by `torch.utils.flop_counter` on tensors without data, and exported
-and counted from its shapes. Both count a multiply-add as two and matrix products alone.
+Each torchvision model is counted by `torch.utils.flop_counter` on tensors without data, and
+exported and counted from its shapes. Both count a multiply-add as two, and matrix products alone.
+Needs torchvision (`pip install --no-deps torchvision`) and Pillow.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nets", nargs="*", default=(*_PICTURES, *MODELS), help="torchvision models")
     args = parser.parse_args(arguments)
-    print(f"{'model':20} {'input':>18} {'PyTorch':>16} {'edgevid':>16} {'ratio':>8} {'count (s)':>9}")
+    print(
+        f"{'model':20} {'input':>18} {'PyTorch':>16} {'edgevid':>16} {'ratio':>8} {'count (s)':>9}"
+    )
     worst = 0.0
     for name in args.nets:
         shape = MODELS.get(name, (1, 3, 224, 224))

@@ -3,9 +3,9 @@
     python -m edgevid.benchmarks.sampling BUNDLE --roots tests/data/roots --rounds 12
 
 First the price of one reading of power and one of heat and clocks, on recorded trees: files of an
-ordinary file system, so without the half millisecond that a board's I2C bus takes for each register,
-during which the sampling thread sleeps. Then rounds of the bundle's engine, alone and with the
-recorder beside it (its readings taken off the tree with most sensors), in turns: the ratio of their
+ordinary file system, so without the half millisecond that a board's I2C bus takes for each
+register, during which the sampling thread sleeps. Then rounds of the bundle's engine, alone and
+with the recorder beside it (its readings taken off the dearest tree), in turns: the ratio of their
 median times with its interval.
 """
 
@@ -83,7 +83,9 @@ def _beside_a_run(path: Path, tree: Path, rounds: int, seconds: float) -> None:
         shares.append(recorder.heat().sampler_cpu)
     engine.close()
     ratio = paired_ratio(beside, alone)
-    ends = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.4f}, {ratio.high:.4f}]"
+    ends = (
+        "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.4f}, {ratio.high:.4f}]"
+    )
     print(
         f"\n{engine.name}: {statistics.median(alone):.3f} ms alone, "
         f"{statistics.median(beside):.3f} ms with the recorder ({tree.name})\n"

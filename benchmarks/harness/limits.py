@@ -24,7 +24,7 @@ def run_against_limits(
     clip_s: float,
     batch: int = 1,
     new_frames: int | None = None,
-    cpu_peaks: Callable[[int], Peaks] = measure_cpu_peaks,
+    cpu_peaks: Callable[[int], Peaks] = lru_cache(measure_cpu_peaks),
 ) -> tuple[Roofline | None, str]:
     """The roofline of a run, and a note; without one the note says why.
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 from edgevid.benchmarks.harness.figures import stages
+from edgevid.benchmarks.harness.limits import run_against_limits
+from edgevid.benchmarks.harness.memory import MemoryLog
 from edgevid.benchmarks.harness.merge import merged_heat, merged_power
 from edgevid.benchmarks.harness.opening import Opener, opener_for
 from edgevid.benchmarks.harness.readings import Heat
@@ -23,6 +25,7 @@ from edgevid.benchmarks.harness.results import (
     ScenarioName,
     Settings,
 )
+from edgevid.benchmarks.harness.roofline import Roofline
 from edgevid.benchmarks.harness.scenarios import live, multi, offline, server, single
 from edgevid.benchmarks.harness.statistics import percentile_of, samples_needed
 from edgevid.benchmarks.harness.subject import RealClock
@@ -119,7 +122,9 @@ class Measurement:
         self._bundle, self._options = bundle, options
         self._started = datetime.now(timezone.utc)
         self._scenario = SCENARIOS[options.scenario]
-        self._opener = opener_for(bundle, options, notify)
+        self._memory = MemoryLog()
+        with self._memory.stage("open"):
+            self._opener = opener_for(bundle, options, notify)
         self._job = _job(options, self._opener, progress, notify)
         self._recording = Recording(self._job.clock.now_s())
         self._beside: list[tuple[float, Recorder]] = []
@@ -143,7 +148,7 @@ class Measurement:
             job = _part(job, self.turns, recording.clips_per_query if recording.rounds else None)
         recorder = Recorder()
         self._beside.append((job.clock.now_s() - recording.started_s, recorder))
-        with recorder:
+        with recorder, self._memory.stage("run"):
             try:
                 self._scenario.run(job, recording)
             except KeyboardInterrupt:
@@ -162,6 +167,8 @@ class Measurement:
         before, after = self._beside[0][1].before, self._beside[-1][1].after
         _mark(recording, before, heat, self._beside[0][1].notes)
         clips = recording.clips_per_query * sum(len(r.at_s) for r in recording.rounds)
+        settings, memory = _final(job.settings, options, recording), self._memory.memory()
+        roofline = _roofline(self._bundle, self._opener, settings, recording)
         return Result(
             command=options.command,
             started=self._started,
@@ -169,7 +176,7 @@ class Measurement:
             environment=_environment(),
             model=_model(self._bundle, self._opener.engine_name),
             scenario=options.scenario,
-            settings=_final(job.settings, options, recording),
+            settings=settings,
             figures=figures,
             samples=Samples(
                 clips_per_query=recording.clips_per_query, rounds=tuple(recording.rounds)
@@ -180,6 +187,8 @@ class Measurement:
             machine_after=after,
             power=merged_power([(at_s, r.power()) for at_s, r in self._beside], clips),
             heat=heat,
+            memory=memory,
+            roofline=roofline,
             marks=tuple(recording.marks),
         )
 
@@ -317,6 +326,22 @@ def _mark(recording: Recording, before: MachineState, heat: Heat, notes: Sequenc
         causes = ", ".join([*heat.throttle_events, *heat.slowed_s])
         recording.mark("throttled", f"the device was slowed down during the run: {causes}")
     recording.marks.extend(Mark(kind="note", text=note) for note in notes)
+
+
+def _roofline(
+    bundle: Bundle, opener: Opener, settings: Settings, recording: Recording
+) -> Roofline | None:
+    """How near the engine's own time of a clip came to what the device can do."""
+    infer = stages(recording.timings).get("infer")
+    if infer is None or not infer.p50_ms:
+        return None
+    clip_s = infer.p50_ms / 1e3 / settings.batch
+    found, note = run_against_limits(
+        bundle, opener.engine_name, clip_s, settings.batch, opener.new_frames
+    )
+    if note:
+        recording.marks.append(Mark(kind="note", text=note))
+    return found
 
 
 def _model(bundle: Bundle, engine: str) -> Model:

@@ -47,6 +47,7 @@ class Opener:
         largest_query: Clips that a query may hold.
         clip_names: Of what is fed, for the report.
         streams: Side by side; None: not said.
+        new_frames: Of a window, on a stream.
     """
 
     def __init__(self, bundle: Bundle, options: Options, notify: Callable[[str], None]) -> None:
@@ -66,6 +67,7 @@ class Opener:
         self.largest_query = largest if shares else 1
         self.clip_names = self._names()
         self.streams = options.streams or len(self._live) or None
+        self.new_frames = _new_frames(self._sampling.applied_to(bundle.manifest.clip))
 
     def open_engine(
         self, most_clips: int, notify: Callable[[str], None] = lambda _: None
@@ -99,8 +101,7 @@ class Opener:
         manifest = self._bundle.manifest
         if not self._windows:
             self._windows = self._read_windows()
-        clip = self._sampling.applied_to(manifest.clip)
-        return EngineSubject(engine, self._windows, manifest.states, _new_frames(clip), most_clips)
+        return EngineSubject(engine, self._windows, manifest.states, self.new_frames, most_clips)
 
     def _read_windows(self) -> list[Window]:
         manifest = self._bundle.manifest

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgevid.benchmarks.harness import limits
 from edgevid.benchmarks.harness.graph_cost import count_graph
 from edgevid.benchmarks.harness.limits import bundle_calls, run_against_limits
+from edgevid.benchmarks.harness.measure import Options, measure
 from edgevid.benchmarks.harness.peaks import Peaks
 from edgevid.convert import convert
 from edgevid.errors import IntegrityError
@@ -140,3 +141,17 @@ def test_without_onnx_the_note_says_what_to_install(demo, monkeypatch):
     found, note = run_against_limits(demo[0], "onnxruntime", 0.01, cpu_peaks=lambda _: PEAKS)
     assert found is None
     assert note.endswith("Run: pip install 'edgevid[convert]'")
+
+
+def test_a_benchmark_keeps_memory_by_stage_and_its_roofline(demo):
+    bundle, _ = demo
+    options = Options(engine="onnxruntime", engine_only=True, duration_s=0.2, rounds=1)
+    result = measure(bundle, options)
+    assert set(result.memory.stages_mb) == {"open", "run"}
+    assert result.memory.peak_rss_mb > 20
+    roof = result.roofline
+    [calls] = bundle_calls(bundle)
+    assert roof.gflop_per_clip == pytest.approx(calls.cost.flops / 1e9)
+    assert roof.limit_ms / roof.share == pytest.approx(result.stages["infer"].p50_ms)
+    assert roof.peaks_from.startswith("measured: ")
+    assert result.machine_before.load is not None
