@@ -29,6 +29,7 @@ _READINGS = 200
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Print the prices, then the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--roots", type=Path, required=True, help="folder of recorded trees")
@@ -87,11 +88,9 @@ def _beside_a_run(path: Path, tree: Path, rounds: int, seconds: float) -> None:
         "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.4f}, {ratio.high:.4f}]"
     )
     print(
-        f"\n{engine.name}: {statistics.median(alone):.3f} ms alone, "
-        f"{statistics.median(beside):.3f} ms with the recorder ({tree.name})\n"
-        f"with / alone = {1 / ratio.value if ratio.value else 0:.4f}, alone is {ratio.value:.4f}"
-        f"{ends} times as fast over {rounds} rounds: {ratio.verdict}\n"
-        f"the recorder took {statistics.median(shares):.2%} of a core"
+        f"\n{engine.name}: {statistics.median(alone):.3f} ms a call alone; with the recorder "
+        f"({tree.name}) {ratio.value:.4f}{ends} times that, over {rounds} rounds: "
+        f"{ratio.verdict}; the recorder took {statistics.median(shares):.2%} of a core"
     )
 
 

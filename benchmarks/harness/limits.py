@@ -17,6 +17,9 @@ from edgevid.manifest import Bundle, Stage
 _GPU = re.compile(r"tensorrt|cuda", re.IGNORECASE)
 _THREADS = re.compile(r"(\d+) threads?")
 
+_CPU_PEAKS = lru_cache(measure_cpu_peaks)
+"""Once a process: what a machine can do does not change from one bundle to the next."""
+
 
 def run_against_limits(
     bundle: Bundle,
@@ -24,7 +27,7 @@ def run_against_limits(
     clip_s: float,
     batch: int = 1,
     new_frames: int | None = None,
-    cpu_peaks: Callable[[int], Peaks] = lru_cache(measure_cpu_peaks),
+    cpu_peaks: Callable[[int], Peaks] = _CPU_PEAKS,
 ) -> tuple[Roofline | None, str]:
     """The roofline of a run, and a note; without one the note says why.
 
