@@ -29,9 +29,12 @@ def train_all(trainer: Trainer, names: Sequence[str], jobs: int) -> None:
     trainer.render()
     if any(FAMILIES[name].pretrained for name in names):
         trainer.pretrain()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(_train, trainer, name) for name in names]):
-            done.result()
+    alone = [name for name in names if FAMILIES[name].frame_of is None]
+    # The others take over what those have learned.
+    for wave in (alone, [name for name in names if name not in alone]):
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            for done in as_completed([pool.submit(_train, trainer, name) for name in wave]):
+                done.result()
 
 
 def _train(trainer: Trainer, name: str) -> None:

@@ -45,16 +45,18 @@ class Family:
         contract: In a phrase.
         source: The paper.
         make: The module to train.
-        num_frames: T; `frame_interval` 4 at 30 frames a second.
+        num_frames: T, at 30 frames a second.
         inputs: As in a spec, in the order of the module's arguments.
         steps: A module that does the same one frame at a time, with states, made from the
             trained one; it is what is exported. None: the trained one is.
         states: Shapes of the states of one stream, by the name behind `h_in`, `h_out`.
         epochs, batch, rate: Of the training.
+        apart: From frame to frame, in steps of `FRAME_INTERVAL`.
         longest: Frames of the longest clips that it learns from, where it takes more than
             `num_frames` too; their lengths are drawn evenly.
         pretrained: It starts from a CNN for single frames that knows poses.
-        frame_of: The family whose CNN for single frames it takes over and leaves as it is.
+        frame_of: The family whose CNN for single frames it takes over and leaves as it is; its
+            head alone is trained.
         of: The family whose weights it shares; None: its own.
     """
 
@@ -69,6 +71,7 @@ class Family:
     epochs: int = 30
     batch: int = 128
     rate: float = 3e-3
+    apart: int = 1
     longest: int | None = None
     pretrained: bool = False
     frame_of: str | None = None
@@ -100,6 +103,11 @@ class Family:
         return [InputSpec(name=name, **words) for name, words in self.inputs.items()]
 
     @property
+    def frame_interval(self) -> int:
+        """As in a spec."""
+        return self.apart * FRAME_INTERVAL
+
+    @property
     def batch_axis(self) -> int:
         """Of its states: PyTorch's LSTM has the layers first."""
         return 1 if "h" in self.states else 0
@@ -107,7 +115,7 @@ class Family:
     @property
     def spec(self) -> dict[str, Any]:
         """What `convert` is told."""
-        clip: dict[str, Any] = {"frame_interval": FRAME_INTERVAL, "fps": FPS}
+        clip: dict[str, Any] = {"frame_interval": self.frame_interval, "fps": FPS}
         if not self.states:
             clip |= {"num_frames": self.num_frames}
         inputs = [{"name": name, **words} for name, words in self.inputs.items()]
@@ -133,11 +141,12 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             "late-fusion",
-            "4 frames, each 0.27 s after the other",
+            "N,T,C,H,W of 4 frames far apart (0.27 s)",
             "Karpathy et al. 2014",
             lambda: nets.LateFusion(SIZE, CLASSES, 4),
-            7,
-            {"clip": _clip("NTCHW", every=2)},
+            4,
+            {"clip": _clip("NTCHW")},
+            apart=2,
             pretrained=True,
         ),
         Family(
@@ -230,8 +239,8 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.DividedAttention(SIZE, CLASSES, 8),
             8,
             {"clip": _clip("NTCHW")},
+            frame_of="late-fusion",
             rate=1e-3,
-            pretrained=True,
         ),
         Family(
             "causal-x3d",

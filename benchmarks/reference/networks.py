@@ -62,15 +62,30 @@ class Frame(Module):
 
 
 class _OnFrame(Module):
-    """A network on top of a `Frame`."""
+    """A network on top of a `Frame`: (N, T, 3, S, S)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.frame = Frame(size)
 
     def start_from(self, frame: Any) -> None:
         """Take the weights of one that knows pictures."""
         self.frame.load_state_dict(frame.state_dict())
 
+    def see(self, x: Any) -> Any:
+        """What `head` takes of each frame: (N, T, ...)."""
+        return self.frame(x.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.see(x))
+
 
 class _OnStages(Module):
-    """A network on top of the first stages of a `Frame`."""
+    """A network on top of the stages of a `Frame`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(_stages(3, WIDTHS, DEPTH))
 
     def start_from(self, frame: Any) -> None:
         """Take the weights of one that knows pictures."""
@@ -112,20 +127,15 @@ class LateFusion(_OnFrame):
     """
 
     def __init__(self, size: int, classes: int, num_frames: int = 2) -> None:
-        super().__init__()
-        self.frame = Frame(size)
+        super().__init__(size)
         self.head = nn.Sequential(
+            nn.Flatten(),
             nn.Linear(FEATURES * num_frames, 256),
             nn.ReLU(),
             nn.Linear(256, 256),
             nn.ReLU(),
             nn.Linear(256, classes),
         )
-
-    def forward(self, x: Any) -> Any:
-        n, t, c, h, w = x.shape
-        features = self.frame(x.reshape(n * t, c, h, w))
-        return self.head(features.reshape(n, t * FEATURES))
 
 
 class Stacked(Module):
@@ -169,14 +179,9 @@ class Recurrent(_OnFrame):
     """
 
     def __init__(self, size: int, classes: int) -> None:
-        super().__init__()
-        self.frame = Frame(size)
+        super().__init__(size)
         self.lstm = nn.LSTM(FEATURES, FEATURES, batch_first=True)
         self.classes = nn.Linear(FEATURES, classes)
-
-    def forward(self, x: Any) -> Any:
-        n, t, c, h, w = x.shape
-        return self.head(self.frame(x.reshape(n * t, c, h, w)).reshape(n, t, FEATURES))
 
     def head(self, features: Any) -> Any:
         """From the features of T frames (N, T, FEATURES) to logits."""
@@ -209,7 +214,6 @@ class Shift(_OnStages):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(_stages(3, WIDTHS, DEPTH))
         self.last = _features(WIDTHS[-1])
         self.classes = nn.Linear(FEATURES, classes)
 
@@ -243,7 +247,7 @@ class ShiftStep(Module):
 
 
 class _Attention(Module):
-    """Self-attention over the last axis but one, added to what went in."""
+    """Self-attention over the last axis but one of four, added to what went in."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -251,11 +255,11 @@ class _Attention(Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Any) -> Any:
-        *lead, length, width = x.shape
+        _, outer, length, width = x.shape
         parts = self.qkv(self.norm(x)).reshape(-1, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
         weights = (q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5).softmax(-1)
-        mixed = (weights @ v).transpose(1, 2).reshape(*lead, length, width)
+        mixed = (weights @ v).transpose(1, 2).reshape(-1, outer, length, width)
         return x + self.out(mixed)
 
 
@@ -278,29 +282,34 @@ class _Block(Module):
 class DividedAttention(_OnStages):
     """Attention divided into time and space: (N, T, 3, S, S).
 
-    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). The stages of a `Frame` but the last
-    make the tokens instead of one large convolution, which small data needs (Xiao et al. 2021,
-    arXiv:2106.14881).
+    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). The stages of a `Frame` make the tokens
+    instead of one large convolution, which small data needs (Xiao et al. 2021, arXiv:2106.14881).
     """
 
     def __init__(
-        self, size: int, classes: int, num_frames: int, width: int = 64, depth: int = 3
+        self, size: int, classes: int, num_frames: int, width: int = 96, depth: int = 3
     ) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(_stages(3, WIDTHS[:-1], DEPTH))
-        self.tokens = nn.Conv2d(WIDTHS[-2], width, 1)
-        places = (size // 8) ** 2
-        self.places = nn.Parameter(0.02 * torch.randn(1, 1, places, width))
-        self.times = nn.Parameter(0.02 * torch.randn(1, num_frames, 1, width))
+        self.tokens = nn.Linear(WIDTHS[-1], width)
+        places = (size // 16) ** 2
+        self.places = nn.Parameter(0.5 * torch.randn(1, 1, places, width))
+        self.times = nn.Parameter(0.5 * torch.randn(1, num_frames, 1, width))
         self.blocks = nn.Sequential(*(_Block(width, 4) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.classes = nn.Linear(width, classes)
 
-    def forward(self, x: Any) -> Any:
-        n, t, c, h, w = x.shape
-        x = x.reshape(n * t, c, h, w)
+    def see(self, x: Any) -> Any:
+        """What `head` takes of each frame: (N, T, places, channels)."""
+        count = x.shape[1]
+        x = x.flatten(0, 1)
         for stage in self.stages:
             x = stage(x)
-        tokens = self.tokens(x).flatten(2).transpose(1, 2)
-        tokens = tokens.unflatten(0, (n, t)) + self.places + self.times
+        return x.flatten(2).transpose(1, 2).unflatten(0, (-1, count))
+
+    def head(self, features: Any) -> Any:
+        """From what is seen of T frames to logits."""
+        tokens = self.tokens(features) + self.places + self.times
         return self.classes(self.norm(self.blocks(tokens)).mean((1, 2)))
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.see(x))

@@ -19,7 +19,7 @@ from edgevid.benchmarks.reference.answers import (
     torch_original,
     torchscript_original,
 )
-from edgevid.benchmarks.reference.data import FPS, FRAME_INTERVAL
+from edgevid.benchmarks.reference.data import FPS
 from edgevid.benchmarks.reference.families import FAMILIES, Family
 from edgevid.benchmarks.reference.real import CONV3D, LRCN, MOBILENET, MOVINET
 from edgevid.benchmarks.reference.training import Trainer, export
@@ -70,7 +70,7 @@ def reference(family: Family, trainer: Trainer) -> Subject:
         model=file,
         spec=family.spec,
         begin=torch_original(family, net),
-        clip=ClipSpec(num_frames=frames, frame_interval=FRAME_INTERVAL, fps=FPS),
+        clip=ClipSpec(num_frames=frames, frame_interval=family.frame_interval, fps=FPS),
         inputs=tuple(family.exported_inputs),
         moving=True,
     )

@@ -161,7 +161,7 @@ def train_head(
     epochs: int,
     device: str = "cpu",
 ) -> Any:
-    """As `train`, but of the `head` alone; `frame` is left as it is and sees every clip once.
+    """As `train`, but of the `head` alone; what it takes is computed once for every clip.
 
     Args:
         frame: A trained `Frame`.
@@ -171,16 +171,16 @@ def train_head(
     net, dice = _begin(family, device)
     net.start_from(frame)
     net = prepared(net, device)
-    (spec,) = family.input_specs
+    net.eval()
     features, classes = [], []
     with torch.no_grad():
         for part in torch.arange(len(labels), device=device).split(family.batch):
             used = {name: track[part] for name, track in tracks.items()}
             clips, changed = augment(used, labels[part], dice)
-            x = model_input(clips[family.track(spec)], spec)
-            features.append(net.frame.eval()(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+            features.append(net.see(*feeds_of(family, clips)))
             classes.append(changed)
     seen, wanted = torch.cat(features), torch.cat(classes)
+    net.train()
 
     def loss_of(chosen: Any) -> Any:
         part = seen[chosen, _drawn_window(family)]
@@ -262,12 +262,14 @@ def _drawn_window(family: Family) -> slice:
 
     longest = family.longest or family.num_frames
     length = int(torch.randint(family.num_frames, longest + 1, ()))
-    return _window(family, int(torch.randint(NUM_FRAMES - length + 1, ())), length)
+    span = (length - 1) * family.apart + 1
+    return _window(family, int(torch.randint(NUM_FRAMES - span + 1, ())), length)
 
 
 def _window(family: Family, first: int, length: int) -> slice:
     # Of T frames there are T - 1 fields of flow.
-    return slice(first, first + length - ("flow" in family.tracks))
+    count = length - ("flow" in family.tracks)
+    return slice(first, first + count * family.apart, family.apart)
 
 
 def prepared(net: Any, device: str) -> Any:
