@@ -5,7 +5,8 @@
 
 Each model is converted to FP32, FP16 and, through the gate, INT8, on videos of its own; judged
 on others; compared with its original on real clips, through decoding, sampling and resizing on
-both sides; timed with and without streaming; run on a live source; and built for TensorRT-RTX.
+both sides; timed with and without streaming, and by `edgevid bench`; run on a live source; and
+built for TensorRT-RTX.
 The reference models (benchmarks/reference) are trained where FOLDER does not hold their weights
 (see benchmarks/train_families.py). The table is Markdown.
 
@@ -57,8 +58,9 @@ CLIPS = (
 _LIVE = "synthetic:?motions=left&seconds=3&fps=30&size=320x240&seed=5&live=1"
 _SMOOTH = "mean:8"
 _HEADER = (
-    "| model | contract | FP32 | FP16 | INT8 | parity | windows/s | streaming | plan MB | live "
-    "| remark |\n|---|---|---:|---:|---|---:|---:|---:|---|---|---|"
+    "| model | contract | FP32 | FP16 | INT8 | parity | windows / clips | windows/s | streaming "
+    "| bench ms | live | plan MB | remark |\n"
+    "|---|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---|---|"
 )
 
 
@@ -95,6 +97,7 @@ class Row:
         compared: Windows of how many clips it was taken from.
         rate, plain_rate: Windows a second of one engine thread, with streaming and without.
         plans_mb: Of the TensorRT-RTX plans, for each precision.
+        bench_ms: From frames to labels by `edgevid bench`, median.
         live: Windows answered in 3 s of a live source.
         remarks: What did not work, and why.
     """
@@ -109,6 +112,7 @@ class Row:
     rate: float | None = None
     plain_rate: float | None = None
     plans_mb: dict[str, float] = field(default_factory=dict)
+    bench_ms: float | None = None
     live: int | None = None
     remarks: list[str] = field(default_factory=list)
 
@@ -154,8 +158,8 @@ class Bench:
                     row.accuracy[precision] = self._accuracy(bundle)
                 if precision == "fp32":
                     self._compare(subject, bundle, row)
-                    self._time(subject, bundle, row)
-                    row.live = self._live(bundle)
+                    self._convert_whole(subject, bundle)
+                    self.time(row)
             except EdgevidError as exc:
                 row.remarks.append(f"{precision.upper()}: {exc.message}")
         return row
@@ -164,7 +168,7 @@ class Bench:
         short = self._effort.quick
         report = convert(
             subject.model,
-            out := self._path(subject, precision),
+            out := self._path(subject.name, precision),
             spec=subject.spec,
             precision=precision,
             quantize=self._quantize(subject) if precision == "int8" else None,
@@ -183,8 +187,8 @@ class Bench:
                 row.remarks.append(f"{precision.upper()}: no plan: {plan.note}")
         return edgevid.load(out)
 
-    def _path(self, subject: Subject, which: str) -> Path:
-        return self._cache / "bundles" / f"{subject.name}-{which}.edgevid"
+    def _path(self, name: str, which: str) -> Path:
+        return self._cache / "bundles" / f"{name}-{which}.edgevid"
 
     def _quantize(self, subject: Subject) -> QuantizeSettings:
         videos = [str(self._calibration)] if subject.moving else [str(c) for c in self._clips]
@@ -219,7 +223,8 @@ class Bench:
             expected = expected[:1] if stepped else expected
             with edgevid.stream(bundle, video) as stream:
                 given = [p.scores for p in islice(stream, first, first + len(expected))]
-            if len(given) != len(expected) and not subject.stateful:
+            # Nor does it say anything of a clip that is shorter.
+            if len(given) != len(expected) and not stepped:
                 row.remarks.append(f"{video.name}: {len(given)} windows, not {len(expected)}")
             count = min(len(given), len(expected))
             if count:
@@ -227,16 +232,26 @@ class Bench:
             windows, clips = windows + count, clips + bool(count)
         row.parity, row.compared = worst, (windows, clips)
 
-    def _time(self, subject: Subject, bundle: Bundle, row: Row) -> None:
-        """Rates of the FP32 bundle, and of one that computes every window whole."""
+    def _convert_whole(self, subject: Subject, bundle: Bundle) -> None:
+        """Beside a bundle that was made for streams, one that computes every window whole."""
+        if bundle.manifest.features is not None or bundle.manifest.stepped is not None:
+            whole = self._path(subject.name, "whole")
+            convert(
+                subject.model, whole, spec=subject.spec, streaming="off", target="onnx", force=True
+            )
+
+    def time(self, row: Row) -> None:
+        """Measure the times of a row whose bundles are in the cache."""
+        bundle = edgevid.load(self._path(row.model, "fp32"))
         if bundle.manifest.features is None and bundle.manifest.stepped is None:
             row.plain_rate = self._rate(bundle)
-            return
-        whole = self._path(subject, "whole")
-        convert(subject.model, whole, spec=subject.spec, streaming="off", target="onnx", force=True)
-        # In turn, so that a drift of the machine touches both.
-        rates = [(self._rate(edgevid.load(whole)), self._rate(bundle)) for _ in range(3)]
-        row.plain_rate, row.rate = (median(side) for side in zip(*rates, strict=True))
+        else:
+            whole = edgevid.load(self._path(row.model, "whole"))
+            # In turn, so that a drift of the machine touches both.
+            rates = [(self._rate(whole), self._rate(bundle)) for _ in range(3)]
+            row.plain_rate, row.rate = (median(side) for side in zip(*rates, strict=True))
+        row.bench_ms = _bench(bundle)
+        row.live = _live(bundle)
 
     def _rate(self, bundle: Bundle) -> float:
         """Windows a second, one sample apart, by the median of the engine's time for one."""
@@ -250,18 +265,26 @@ class Bench:
             times = [p.timings.infer_ms for p in islice(stream, count)]
         return 1000 / median(times[count // 5 :])
 
-    def _live(self, bundle: Bundle) -> int:
-        """Windows that `edgevid run` answers on a live source."""
-        command = [sys.executable, "-m", "edgevid", "run", str(bundle.path)]
-        done = subprocess.run(
-            [*command, "--source", _LIVE, "--duration", "3", "--jsonl", "-"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise EdgevidError(f"live: {done.stderr.strip().splitlines()[-1]}")
-        return len(done.stdout.splitlines())
+
+def _bench(bundle: Bundle) -> float:
+    """Milliseconds from frames to labels by `edgevid bench`, median."""
+    result = json.loads(_edgevid("bench", bundle, "--duration", "1", "--rounds", "2"))
+    return float(result["figures"]["p50_ms"]["value"])
+
+
+def _live(bundle: Bundle) -> int:
+    """Windows that `edgevid run` answers on a live source."""
+    return len(_edgevid("run", bundle, "--source", _LIVE, "--duration", "3").splitlines())
+
+
+def _edgevid(verb: str, bundle: Bundle, *options: str) -> str:
+    """What a command prints as JSON."""
+    form = "--json" if verb == "bench" else "--jsonl"
+    command = [sys.executable, "-m", "edgevid", verb, str(bundle.path), *options, form, "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EdgevidError(f"{verb}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout
 
 
 def render(row: Row) -> str:
@@ -272,6 +295,7 @@ def render(row: Row) -> str:
     elif "int8" in row.became and not int8:
         int8 = "passed"
     parity = "" if row.parity is None else f"{row.parity:.0e} ({row.against})"
+    windows, clips = row.compared
     cells = [
         row.model,
         row.contract,
@@ -279,13 +303,23 @@ def render(row: Row) -> str:
         _percent(row.accuracy.get("fp16")),
         int8,
         parity,
+        f"{windows} / {clips}",
         "" if row.plain_rate is None else f"{row.plain_rate:.0f}",
         "" if row.rate is None else f"{row.rate:.0f}",
-        " / ".join(f"{row.plans_mb[p]:.2f}" for p in PRECISIONS if p in row.plans_mb),
+        "" if row.bench_ms is None else f"{row.bench_ms:.2f}",
         "" if row.live is None else f"{row.live}",
+        " / ".join(f"{row.plans_mb[p]:.2f}" for p in PRECISIONS if p in row.plans_mb),
         "; ".join(row.remarks),
     ]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _kept(file: Path | None) -> dict[str, Row]:
+    """The rows of a file, by what `--only` calls them."""
+    if file is None or not file.exists():
+        return {}
+    tables = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {table.pop("name"): Row(**table) for table in tables}
 
 
 def _percent(share: float | None) -> str:
@@ -306,16 +340,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="PyTorch's name of what trains")
     parser.add_argument("--short", action="store_true", help="seconds, to try the script")
     parser.add_argument("--json", type=Path, help="keep the rows in this file, one a line")
+    parser.add_argument("--times", action="store_true", help="measure times of --json's rows anew")
     args = parser.parse_args(argv)
     names = args.only or [n for n in NAMES if n not in REAL or args.data.is_dir()]
     bench = Bench(args.cache, args.data, SHORT if args.short else Effort(), args.device)
+    rows = _kept(args.json)
     print(_HEADER, flush=True)
-    for name in names:
-        row = bench.measure(bench.subject(name))
-        print(render(row), flush=True)
+    for name in rows if args.times else names:
+        if args.times:
+            bench.time(rows[name])
+        else:
+            rows[name] = bench.measure(bench.subject(name))
+        print(render(rows[name]), flush=True)
         if args.json is not None:
-            with args.json.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(row)) + "\n")
+            lines = [json.dumps({"name": name, **asdict(row)}) + "\n" for name, row in rows.items()]
+            args.json.write_text("".join(lines), encoding="utf-8")
     return 0
 
 

@@ -148,6 +148,7 @@ FAMILIES: dict[str, Family] = {
             {"clip": _clip("NTCHW")},
             apart=2,
             pretrained=True,
+            epochs=8,
         ),
         Family(
             "early-fusion",
@@ -156,6 +157,7 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 3 * 8),
             8,
             {"clip": _clip("N(TC)HW")},
+            epochs=21,
         ),
         Family(
             "context-fovea",
@@ -164,6 +166,7 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.ContextFovea(CLASSES, 8),
             8,
             {"context": _clip("NTCHW"), "fovea": {**FOVEA, "layout": "NTCHW"}},
+            epochs=13,
         ),
         Family(
             "rgb-diff",
@@ -172,6 +175,7 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 3 * 7),
             8,
             {"clip": {**DIFFERENCES, "layout": "N(TC)HW"}},
+            epochs=40,
         ),
         Family(
             "flow",
@@ -180,6 +184,7 @@ FAMILIES: dict[str, Family] = {
             lambda: nets.Stacked(CLASSES, 2 * 7),
             8,
             {"flow": {**FLOW, "layout": "N(TC)HW"}},
+            epochs=28,
         ),
         Family(
             "lrcn",
@@ -215,6 +220,7 @@ FAMILIES: dict[str, Family] = {
                 for i, width in enumerate(nets.WIDTHS[:-1])
             },
             pretrained=True,
+            epochs=4,
         ),
         Family(
             "r2plus1d",
@@ -223,6 +229,7 @@ FAMILIES: dict[str, Family] = {
             lambda: volumes.Factorised(CLASSES),
             8,
             {"clip": _clip("NCTHW")},
+            epochs=5,
         ),
         Family(
             "slowfast",
@@ -231,6 +238,7 @@ FAMILIES: dict[str, Family] = {
             lambda: volumes.SlowFast(CLASSES, 4),
             NUM_FRAMES,
             {"slow": _clip("NCTHW", every=4), "fast": _clip("NCTHW")},
+            epochs=4,
         ),
         Family(
             "timesformer",
@@ -249,6 +257,7 @@ FAMILIES: dict[str, Family] = {
             lambda: volumes.CausalX3d(CLASSES),
             NUM_FRAMES,
             {"clip": _clip("NCTHW")},
+            epochs=4,
         ),
     )
 }

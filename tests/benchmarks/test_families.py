@@ -111,6 +111,7 @@ def test_the_table_s_script_runs_through_every_stage(tmp_path, capsys):
         assert row["model"] == name
         assert float(row["parity"].split()[0]) <= 1e-3
         assert float(row["windows/s"]) > 0
+        assert float(row["bench ms"]) > 0
         assert int(row["live"]) > 0
         assert all(row[precision].endswith("%") for precision in ("FP32", "FP16"))
         assert row["remark"] == ""
