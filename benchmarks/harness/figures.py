@@ -51,10 +51,9 @@ def throughput(recording: Recording) -> Figure:
 def rate_of_rounds(value: float, rounds: Sequence[float], unit: str) -> Figure:
     """A rate, with the interval that its rounds tell; none where there is but one."""
     low = high = None
-    if len(rounds) > 1:
+    if len(rounds) > 1 and min(rounds) > 0 and value > 0:
         found = interval_of_rounds([[rate] for rate in rounds], "mean").of_another_run()
-        half = (found.high - found.low) / 2
-        low, high = rounded(max(value - half, 0.0)), rounded(value + half)
+        low, high = (rounded(value * end / found.value) for end in (found.low, found.high))
     return Figure(
         value=rounded(value),
         unit=unit,

@@ -68,6 +68,7 @@ class Recording:
         timings: Where the time of their clips went, warm-up left out.
         probes: Loads that a search tried.
         marks: What a reader must know.
+        told_least: Queries a round that was told would take long.
         settled: A search is over: the rounds are of the load that counts.
     """
 
@@ -77,6 +78,7 @@ class Recording:
     timings: list[StageTimings] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    told_least: int = 0
     settled: bool = False
 
     def mark(self, kind: MarkKind, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,11 +42,23 @@ def measure_round(
     try:
         _warm_up(job, subject, queries, recording, clips)
         warm_up = queries.steady_from = len(queries)
+        if recording.told_least < least:
+            recording.told_least = least
+            _tell_how_long(job, queries.latencies_s)
         until_s = clock.now_s() + seconds
         while clock.now_s() < until_s or len(queries) - warm_up < max(least, 1):
             _ask(job, subject, queries, clips)
     finally:
         queries.finish()
+
+
+def _tell_how_long(job: Job, latencies_s: Sequence[float]) -> None:
+    query_s = float(np.median(latencies_s))
+    seconds = max(job.least_queries * query_s, job.settings.duration_s)
+    job.notify(
+        f"p{job.settings.percentile:g} needs {job.least_queries} queries: at "
+        f"{query_s * 1e3:.3g} ms each, about {seconds:.0f} s and the warm-up"
+    )
 
 
 def _ask(job: Job, subject: Subject, queries: Queries, clips: int) -> None:

@@ -39,7 +39,7 @@ _MOST_PROBES = 10
 _NEAR = 0.05
 """The search ends where the rates that hold and that do not are this near, as a share."""
 
-_LEAST_QUERIES = 50
+_LEAST_QUERIES = 20
 _GIVE_UP_AT = 10
 """A load is given up once this many times as many are late as may be."""
 
