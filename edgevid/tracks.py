@@ -36,11 +36,10 @@ class Tracks:
     """
 
     def __init__(self, inputs: Sequence[InputSpec], num_frames: int) -> None:
-        self._inputs = tuple(inputs)
-        self._num_frames = num_frames
         first: dict[tuple[object, ...], str] = {}
-        self._track_of = {i.name: first.setdefault(i.track, i.name) for i in inputs}
-        self.specs = {i.name: i for i in inputs if self._track_of[i.name] == i.name}
+        track_of = {i.name: first.setdefault(i.track, i.name) for i in inputs}
+        self.specs = {i.name: i for i in inputs if track_of[i.name] == i.name}
+        self._cuts = [(i.name, track_of[i.name], _places(i, num_frames)) for i in inputs]
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -63,12 +62,13 @@ class Tracks:
         Returns:
             Input name to `(K, H, W, channels)` or `(H, W, channels)`: views.
         """
-        return {i.name: self._cut(windows[self._track_of[i.name]], i) for i in self._inputs}
+        return {name: windows[track][places] for name, track, places in self._cuts}
 
-    def _cut(self, window: UInt8Array, spec: InputSpec) -> UInt8Array:
-        at = spec.positions(self._num_frames)
-        taken = window[at.start : at.stop : at.step]
-        return taken if spec.takes_clip else taken[0]
+
+def _places(spec: InputSpec, num_frames: int) -> slice | int:
+    """Where in a window the frames of an input are."""
+    at = spec.positions(num_frames)
+    return slice(at.start, at.stop, at.step) if spec.takes_clip else at.start
 
 
 def flow_interval(inputs: Sequence[InputSpec]) -> int | None:

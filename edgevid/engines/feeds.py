@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
 
 from edgevid.errors import EngineError
 from edgevid.types import Array, TensorInfo
@@ -17,10 +20,10 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
     Raises:
         EngineError: A feed is missing, unknown or does not fit; expected and actual are named.
     """
-    expected = [info.name for info in inputs]
-    if set(expected) != set(feeds):
+    if len(feeds) != len(inputs) or any(info.name not in feeds for info in inputs):
+        expected = sorted(info.name for info in inputs)
         raise EngineError(
-            f"the graph takes the inputs {sorted(expected)}; fed were {sorted(feeds)}",
+            f"the graph takes the inputs {expected}; fed were {sorted(feeds)}",
             "Feed every input by its name",
         )
     batches: dict[str, int] = {}
@@ -38,7 +41,7 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
 
 
 def _check_one(info: TensorInfo, array: Array) -> None:
-    if array.dtype != info.dtype:
+    if array.dtype != _dtype(info.dtype):
         raise EngineError(
             f"input {info.name!r} takes dtype {info.dtype}; fed was {array.dtype.name}",
             f"Convert it: array.astype({info.dtype!r})",
@@ -58,10 +61,16 @@ def _check_one(info: TensorInfo, array: Array) -> None:
         )
 
 
+_dtype = cache(np.dtype)
+
+
 def _fits(info: TensorInfo, array: Array) -> bool:
-    return len(array.shape) == len(info.shape) and all(
-        want is None or want == have for want, have in zip(info.shape, array.shape, strict=True)
-    )
+    if len(array.shape) != len(info.shape):
+        return False
+    for want, have in zip(info.shape, array.shape, strict=True):
+        if want is not None and want != have:
+            return False
+    return True
 
 
 def show_shape(shape: Sequence[int | None]) -> str:

@@ -110,9 +110,6 @@ class SlidingSum:
     def mean(self) -> Float64Array:
         """`(C,)` float64, of what is in the queue; at least one row must be."""
         assert self._sum is not None
-        share = 1.0 / (self._left + len(self._rows))
-        if not self._left:
-            return self._sum * share
-        mean: Float64Array = self._sum + self._ready[self._left - 1]
-        mean *= share
+        total = self._sum + self._ready[self._left - 1] if self._left else self._sum
+        mean: Float64Array = total * (1.0 / (self._left + len(self._rows)))
         return mean
