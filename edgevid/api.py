@@ -26,6 +26,7 @@ from edgevid.pipeline import (
     Stream,
     read_rules,
 )
+from edgevid.pipeline.lanes import decode_threads
 from edgevid.protocols import Engine, FrameSource
 from edgevid.sources import Decoder, open_source
 from edgevid.sources.reconnecting import RetryPolicy
@@ -33,7 +34,6 @@ from edgevid.spec import InputSpec, parse
 from edgevid.tracks import flow_interval
 
 _MAX_WAIT_MS = 10_000.0
-_MAX_DECODERS = 4
 
 
 def load(path: str | os.PathLike[str]) -> Bundle:
@@ -126,7 +126,7 @@ def stream(
     lanes: list[list[NamedSource]] = []
     try:
         sources = _as_list(source)
-        threads_each = 1 if real_time else _decode_threads(len(sources))
+        threads_each = 1 if real_time else decode_threads(len(sources))
         opening = Opening(video_stream, retry, threads_each, decoder)
         for one, name in zip(sources, names or [None] * len(sources), strict=True):
             lanes.append(opening.open_lane(one, name))
@@ -214,15 +214,6 @@ def _as_list(source: Source | Sequence[Source]) -> list[Source]:
     if not source:
         raise SourceError("no source was given", "Name a video, a camera or a URL")
     return list(source)
-
-
-def _decode_threads(lanes: int) -> int:
-    """Threads that decode the file of a lane.
-
-    One thread would be the whole run's limit wherever decoding costs more than the model: with
-    a second one the kernel shares the cores between both as they need them.
-    """
-    return max(1, min(len(os.sched_getaffinity(0)) // lanes, _MAX_DECODERS))
 
 
 def _close_all(lanes: list[list[NamedSource]]) -> None:

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("bundle", type=Path, help="a one-frame model's bundle, in FP32")
     parser.add_argument("model", type=Path, help="the ONNX file that it was converted from")
     parser.add_argument("video", type=Path, nargs="?", help="[one made here]")
-    parser.add_argument("--seconds", type=int, default=60, help="of the video made here")
+    parser.add_argument("--seconds", type=int, default=30, help="of the video made here")
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)

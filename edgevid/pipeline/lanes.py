@@ -18,6 +18,8 @@ from edgevid.sources.renamed import RenamedSource
 from edgevid.sources.uri import shown_name
 from edgevid.sources.v4l2 import CameraFinder, is_camera, parse_camera
 
+_MAX_DECODERS = 8
+
 Source = Union[str, int, "os.PathLike[str]", FrameSource]
 
 
@@ -112,3 +114,14 @@ def _open(
         raise type(exc)(f"{name}: {exc.message}", exc.hint) from None
     called = name or shown
     return source if source.source_id == called else RenamedSource(source, called)
+
+
+def decode_threads(lanes: int) -> int:
+    """Threads that decode the file of each of so many lanes.
+
+    One would be the whole run's limit wherever decoding costs more than the model: with more the
+    kernel shares the cores between both as they need them. Two more than there are cores, as
+    FFmpeg's frame threads wait for each other, and the thread that feeds them also crops and
+    resizes meanwhile.
+    """
+    return max(1, min((len(os.sched_getaffinity(0)) + 2) // lanes, _MAX_DECODERS))
