@@ -35,7 +35,7 @@ PARTS: dict[str, Part] = {
     "throughput": lambda args: throughput(args.short, args.data, _say),
     "overhead": lambda args: overhead(args.short, args.data, _say),
     "start": lambda args: start(args.short, args.data, _say),
-    "paced": lambda args: paced(args.short),
+    "paced": lambda args: paced(args.short, _say),
     "overload": lambda args: overload(args.short),
     "reconnect": lambda args: reconnect(args.short),
     "soak": lambda args: soak(args.minutes, args.short),

@@ -85,6 +85,20 @@ def resnet18_int8(clips: Path, say: Say) -> Path:
     return path
 
 
+def resnet18_fp32(say: Say) -> Path:
+    """The bundle of the same in FP32, as `resnet18_int8`."""
+    path = user_cache("benchmarks") / "resnet18-fp32.edgevid"
+    if not path.exists():
+        say(f"making {path}")
+        shutil.rmtree(unfinished := path.with_suffix(".part.edgevid"), ignore_errors=True)
+        convert(
+            f"{__name__}:resnet18", unfinished, spec={"inputs": [_RESNET_INPUT]}, precision="fp32",
+            target="onnx", example_shape=(1, 3, 224, 224), progress=lambda _, text: say(text),
+        )  # fmt: skip
+        unfinished.rename(path)
+    return path
+
+
 def mobilenet(data: Path, say: Say) -> tuple[Bundle, Path] | None:
     """The bundle of a real MobileNetV2 in FP32, and its ONNX file; None without the test data."""
     folder = data / "models" / "mobilenet-v2-imagenet"

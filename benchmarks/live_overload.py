@@ -26,8 +26,8 @@ _SIZE = (64, 64)
 
 
 def overload(short: bool) -> list[Row]:
-    """Run for a minute (five seconds where `short`)."""
-    seconds = 5.0 if short else 60.0
+    """Run for 40 seconds (five where `short`)."""
+    seconds = 5.0 if short else 40.0
     uris = [f"synthetic:?live=1&seconds=600&fps={_FPS}&seed={n}" for n in range(_LANES)]
     stream = Stream(
         _engine(), ("a", "b"), [[_named(uri)] for uri in uris],

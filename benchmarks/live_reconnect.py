@@ -73,7 +73,7 @@ def _lose(run: LiveRun, server: RtspServer, way: str) -> _Outage:
     else:
         server.signal(signal.SIGSTOP)
     run.wait_for(lambda: len(_outage_lines(run)) > told, 30)
-    time.sleep(random.Random(told).uniform(0, 3))
+    time.sleep(random.Random(told).uniform(0, 1.5))
     if way == "hung":
         server.kill()
     server.start()

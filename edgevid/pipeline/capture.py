@@ -21,7 +21,7 @@ from edgevid.sources.paced import PacedSource
 from edgevid.sources.reconnecting import ReconnectingSource, RetryPolicy
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.tracks import flow_interval
-from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceStats
+from edgevid.types import Clip, Frame, FrameTime, SampledFrame, SourceInfo, SourceStats
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -137,7 +137,7 @@ class CaptureThread(threading.Thread):
 
     def _play(self, named: NamedSource) -> None:
         try:
-            reader = _Reader(named, self._job, self._put, self._stopping, self._phase_s())
+            reader = _Reader(named, self._job, self._put, self._stopping, self._lane)
         except (EdgevidError, _NeverThere) as exc:
             error = exc if isinstance(exc, EdgevidError) else None
             self.ended.append(SourceEnded(named.name, SourceStats(), 0, error))
@@ -157,13 +157,6 @@ class CaptureThread(threading.Thread):
             source.close()
         self._put(self.ended[-1])
 
-    def _phase_s(self) -> float:
-        """Files in real time start a part of a hop apart: together they would all want the engine
-        at the same moments, which cameras do not. Multiples of the golden ratio are spread
-        evenly for any number of lanes."""
-        clip = self._job.clip
-        return self._lane * _GOLDEN % 1 * (clip.hop_s or clip.period_s or 0.0)
-
     def _put(self, *items: Captured) -> None:
         self._inbox.put(self._lane, *items)
 
@@ -177,14 +170,14 @@ class _Reader:
         job: CaptureJob,
         put: Callable[..., None],
         stop: threading.Event,
-        phase_s: float,
+        lane: int,
     ) -> None:
         self._open = named.open
         self._job = job
         self._flow_interval = flow_interval(job.inputs)
         self._put = put
         self._stop = stop
-        self.source = _kept_up(named, job, put, stop, phase_s)
+        self.source = _kept_up(named, job, put, stop, lane)
         self.sampled = 0
 
     def read_all(self) -> None:
@@ -254,7 +247,7 @@ def _kept_up(
     job: CaptureJob,
     put: Callable[..., None],
     stop: threading.Event,
-    phase_s: float,
+    lane: int,
 ) -> FrameSource:
     """The source; a live one comes back where it is lost, a file keeps time where it shall."""
     try:
@@ -267,10 +260,21 @@ def _kept_up(
             raise _NeverThere from None
         return coming
     if not source.info.is_live:
-        return PacedSource(source, stop, start_after_s=phase_s) if job.real_time else source
+        if not job.real_time:
+            return source
+        return PacedSource(source, stop, start_after_s=_phase_s(lane, job.clip, source.info))
     if job.retry is None or not named.can_return:
         return source
     return ReconnectingSource(source, named.reopen, job.retry, put, stop)
+
+
+def _phase_s(lane: int, clip: ClipSpec, info: SourceInfo) -> float:
+    """Files in real time start a part of a hop apart: together they would all want the engine at
+    the same moments, which cameras do not. Multiples of the golden ratio are spread evenly for
+    any number of lanes."""
+    frame_s = 1 / info.fps if info.fps > 0 else 0.0
+    hop_s = clip.hop_s or clip.period_s or clip.frame_interval * frame_s
+    return lane * _GOLDEN % 1 * hop_s
 
 
 class _Picker:

@@ -15,6 +15,12 @@ from edgevid.types import Frame, FrameTime, Outage, SourceInfo, SourceStats
 _AT_ONCE_S = 1e-3
 """A wait shorter than this is none."""
 
+CLOCK_JUMP_S = 10.0
+"""Time stamps that run so much ahead of the clock are those of a camera whose own clock was set."""
+
+_MOST_NOTES = 8
+"""Kept over all connections, the newest: there may be thousands of them."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -50,9 +56,10 @@ class RetryPolicy:
 class ReconnectingSource:
     """One stream over as many connections as it takes.
 
-    Frame numbers go on, and times go on by the clock on which frames arrive. The first frame
-    after an outage says `restart`: nothing before it may be joined with it. The end of a live
-    stream is an outage too: a camera that reboots closes its connection as if it had finished.
+    Frame numbers go on, and times go on by the clock on which frames arrive, also where a camera's
+    own clock jumps ahead. The first frame after an outage or a jump says `restart`: nothing before
+    it may be joined with it. The end of a live stream is an outage too: a camera that reboots
+    closes its connection as if it had finished.
 
     Args:
         source: The open source; or the error with which it did not open: then `connect` first.
@@ -153,10 +160,10 @@ class ReconnectingSource:
 
     def _place(self, time: FrameTime) -> FrameTime:
         """The frame's time on the clock of the whole stream; ends an outage."""
-        restart = self._shift_s is None
+        restart = self._shift_s is None or self._is_ahead(time, self._shift_s)
         if self._origin_ns is None:
             self._origin_ns = time.received_ns
-        if self._shift_s is None:
+        if self._shift_s is None or restart:
             arrived_s = (time.received_ns - self._origin_ns) / 1e9
             earliest_s = self._last.next_pts_s if self._last else 0.0
             self._shift_s = max(arrived_s, earliest_s) - time.pts_s
@@ -169,6 +176,13 @@ class ReconnectingSource:
             restart=restart,
         )
         return self._last
+
+    def _is_ahead(self, time: FrameTime, shift_s: float) -> bool:
+        """True where the time stamps went on by much more than the clock did."""
+        if self._last is None:
+            return False
+        passed_s = (time.received_ns - self._last.received_ns) / 1e9
+        return time.pts_s + shift_s - self._last.pts_s - passed_s > CLOCK_JUMP_S
 
     def _end_outage(self, time: FrameTime) -> None:
         if self._outage is None:
@@ -232,5 +246,5 @@ def _sum(a: SourceStats, b: SourceStats) -> SourceStats:
         frames_read=a.frames_read + b.frames_read,
         frames_lost=a.frames_lost + b.frames_lost,
         pts_repaired=a.pts_repaired + b.pts_repaired,
-        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes)))[-_MOST_NOTES:],
     )

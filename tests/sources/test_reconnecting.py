@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -44,10 +45,11 @@ class Connection:
         self.source_id = "door"
         self.info = SourceInfo(8, 6, FPS, None, True, "scripted")
         self.closed = False
+        self.notes: tuple[str, ...] = ("as it is",)
 
     @property
     def stats(self) -> SourceStats:
-        return SourceStats(frames_read=self._given, notes=("as it is",))
+        return SourceStats(frames_read=self._given, notes=self.notes)
 
     def read(self, want=every_frame) -> Frame | None:
         while self._given < self._count:
@@ -133,6 +135,41 @@ def test_a_source_that_comes_back_is_one_stream(ends):
     assert [o.lasted_s is None for o in outages] == [True, False, True, False, True]
     assert source.stats == SourceStats(frames_read=22, notes=("as it is",))
     assert all(c.closed for c in connections)
+
+
+class JumpingClock(Connection):
+    """Its time stamps run an hour ahead from the fifth frame on."""
+
+    def read(self, want=every_frame) -> Frame | None:
+        def ahead(time: FrameTime) -> FrameTime:
+            by_s = 3600.0 if time.index >= 5 else 0.0
+            return replace(time, pts_s=time.pts_s + by_s, next_pts_s=time.next_pts_s + by_s)
+
+        return super().read(lambda time: want(ahead(time)))
+
+
+def test_time_stamps_that_jump_ahead_begin_anew_and_the_clock_goes_on():
+    clock = Clock()
+    source = ReconnectingSource(
+        JumpingClock(clock, 10), lambda: None, RetryPolicy(), lambda _: None, Stop(clock), clock
+    )
+    times = [source.read().time for _ in range(10)]
+    assert [t.restart for t in times] == [t.index == 5 for t in times]
+    assert [t.pts_s for t in times] == pytest.approx([i / FPS for i in range(10)])
+
+
+def test_notes_of_thousands_of_connections_stay_few():
+    clock = Clock()
+    numbered = [Connection(clock, 1) for _ in range(50)]
+    for number, connection in enumerate(numbered):
+        connection.notes = (f"damaged frames, left out: {number}",)
+    left = iter(numbered[1:])
+    source = ReconnectingSource(
+        numbered[0], lambda: next(left), RetryPolicy(), lambda _: None, Stop(clock), clock
+    )
+    for _ in range(50):
+        assert source.read() is not None
+    assert source.stats.notes == tuple(f"damaged frames, left out: {n}" for n in range(42, 50))
 
 
 def test_giving_up_says_how_long_and_how_often():
