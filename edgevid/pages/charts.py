@@ -91,7 +91,7 @@ def bars(title: str, rows: Sequence[Bar], longest: float | None = None) -> Eleme
         longest: The value of a bar of full length; longer ones are cut. Default: the largest.
     """
     labels = without_folder([row.label for row in rows]) if len(rows) > 1 else [rows[0].label]
-    label_width = min(max(len(label) for label in labels) * CHARACTER + 10, WIDTH * 0.45)
+    label_width = min(max(len(label) for label in labels) * CHARACTER + 18, WIDTH * 0.45)
     text_width = max(len(row.text) for row in rows) * CHARACTER + 10
     room = WIDTH - label_width - text_width
     full = longest or max(row.value for row in rows) or 1.0
@@ -103,7 +103,7 @@ def bars(title: str, rows: Sequence[Bar], longest: float | None = None) -> Eleme
             text(
                 label_width - 8,
                 y + 15,
-                shorten(label, round((label_width - 10) / CHARACTER)),
+                shorten(label, round((label_width - 18) / CHARACTER)),
                 "end",
             ),
             tag(

@@ -72,7 +72,7 @@ def test_the_peaks_of_this_cpu_are_measured(tmp_path):
     assert peaks.gflop_s["fp32"] > 1
     assert peaks.gflop_s["int8"] > 1
     assert 0.1 < peaks.gb_s < 10_000
-    assert peaks.source.endswith("copies of 64 MB, 1 thread")
+    assert peaks.source.endswith("copies within 64 MB, 1 thread")
 
 
 PEAKS = Peaks({"fp32": 100.0, "fp16": 200.0, "int8": 400.0}, 10.0, "made up")
