@@ -5,7 +5,8 @@ of 62 bytes, big-endian, and a payload:
 
      0  version, major and minor     10  timestamp, ns      42  flags
      2  flags, padding               18  duration, ns       44  decoding timestamp, unused here
-     4  type: 1 buffer, 2 caps       26  offset             58  CRC of the header
+     4  type: 1 buffer, 2 caps,      26  offset             58  CRC of the header
+        64 and more an event
      6  length of the payload        34  offset of its end  60  CRC of the payload
 """
 
@@ -23,7 +24,7 @@ import numpy as np
 from edgevid.types import UInt8Array
 
 _HEADER = struct.Struct(">BBBBHIQQ36x")
-_BUFFER, _CAPS = 1, 2
+_BUFFER, _CAPS, _EVENTS = 1, 2, 64
 _NO_TIME = 2**64 - 1
 _MOST_BYTES = 1 << 28
 """No picture is larger; a header that says so is none."""
@@ -31,6 +32,7 @@ _MOST_BYTES = 1 << 28
 _MOST_SAID = 1 << 14
 """Bytes of messages that are kept."""
 
+_ORIENTATION = re.compile(rb"image-orientation[^a-z]*string[^a-z]*([a-z]+(?:-[a-z]+)?-\d+)")
 _FIELD = re.compile(r"([\w-]+)=(?:\([\w ]+\))?(\"[^\"]*\"|[^,;\s]+)")
 
 
@@ -68,6 +70,8 @@ class GdpReader:
     Attributes:
         caps: Fields of the format that was announced last, without their types, such as
             {"format": "I420", "width": "640"}.
+        orientation: How the pictures are to be turned, such as "rotate-90" (clockwise), as the
+            file's metadata say; empty: not at all.
         said: The last that came on `messages`.
     """
 
@@ -80,6 +84,7 @@ class GdpReader:
         self._header = bytearray(_HEADER.size)
         self._more_messages = True
         self.caps: dict[str, str] = {}
+        self.orientation = ""
         self.said = b""
 
     def next_header(self, timeout_s: float) -> Header | None:
@@ -101,6 +106,8 @@ class GdpReader:
                 return None
             if kind == _CAPS:
                 self.caps = parse_caps(payload.decode("utf-8", "replace"))
+            elif kind > _EVENTS and (match := _ORIENTATION.search(payload)):
+                self.orientation = match[1].decode()
         return None
 
     def read_into(self, picture: UInt8Array, timeout_s: float) -> bool:

@@ -119,8 +119,7 @@ def pipeline_for(
     if not path.is_file():
         raise SourceError(f"no such file: {path}", "Check the path")
     source = f"filesrc location={shlex.quote(str(path))} ! decodebin"
-    upright = "" if jetson else "! videoflip video-direction=auto "
-    return Pipeline(f"{source} {upright}{_decoded(jetson, scale)}", False, str(path), jetson)
+    return Pipeline(f"{source} {_decoded(jetson, scale)}", False, str(path), jetson)
 
 
 def _is_description(body: str) -> bool:

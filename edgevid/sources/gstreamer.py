@@ -12,6 +12,9 @@ import signal
 import subprocess
 from fractions import Fraction
 
+import cv2
+import numpy as np
+
 from edgevid.errors import SourceError
 from edgevid.protocols import WantFrame, every_frame
 from edgevid.sources.gdp import GdpReader, Header, NotGdp, TimedOut, new_picture
@@ -23,6 +26,13 @@ from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats, UInt8Array
 
 FALLBACK_FPS = 25.0
 """Where the stream names no frame rate."""
+
+_TURNS = {
+    "rotate-90": cv2.ROTATE_90_CLOCKWISE,
+    "rotate-180": cv2.ROTATE_180,
+    "rotate-270": cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+"""GStreamer's tag `image-orientation` to OpenCV's turn."""
 
 _PIPE_BYTES = 1 << 20
 _STOP_S = 2.0
@@ -64,14 +74,17 @@ class GStreamerSource:
         fps = _rate(self._caps.get("framerate", ""))
         self._period_s = 1.0 / (fps or FALLBACK_FPS)
         self._timeline = Timeline(1.0 / self._period_s)
+        width, height = self._pictures.width, self._pictures.height
+        if self._turn() in (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE):
+            width, height = height, width
         how = "GStreamer on the Jetson's decoder" if pipeline.on_jetson else "GStreamer"
         self._info = SourceInfo(
-            width=self._pictures.width,
-            height=self._pictures.height,
+            width=width,
+            height=height,
             fps=fps,
             num_frames=None,
             is_live=pipeline.is_live,
-            description=f"{self._pictures.width}x{self._pictures.height} via {how}",
+            description=f"{width}x{height} via {how}",
             pipeline=pipeline.shown,
         )
 
@@ -114,8 +127,15 @@ class GStreamerSource:
                 break
             frame_time = self._place(header)
             if want(frame_time):
-                return Frame(self._pictures(data), frame_time, self.source_id)
+                return Frame(self._upright(self._pictures(data)), frame_time, self.source_id)
         return None
+
+    def _turn(self) -> int | None:
+        return _TURNS.get(self._process.reader.orientation)
+
+    def _upright(self, image: UInt8Array) -> UInt8Array:
+        turn = self._turn()
+        return image if turn is None else np.asarray(cv2.rotate(image, turn), np.uint8)
 
     def _place(self, header: Header) -> FrameTime:
         pts_s = self._timeline.place(header.pts_s)

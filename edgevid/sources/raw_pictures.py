@@ -11,15 +11,18 @@ import numpy as np
 from edgevid.sources.pixels import BgrConverter
 from edgevid.types import UInt8Array
 
-FORMATS = ("I420", "NV12", "BGR", "BGRx", "GRAY8")
-"""What can be read, by GStreamer's names."""
-
 # FFmpeg's names, and for each plane: columns and rows that share a value, bytes of a value.
 _PLANAR = {
     "I420": ("yuv420p", ((1, 1, 1), (2, 2, 1), (2, 2, 1))),
     "NV12": ("nv12", ((1, 1, 1), (2, 2, 2))),
+    "Y42B": ("yuv422p", ((1, 1, 1), (2, 1, 1), (2, 1, 1))),
+    "Y444": ("yuv444p", ((1, 1, 1), (1, 1, 1), (1, 1, 1))),
+    "I420_10LE": ("yuv420p10le", ((1, 1, 2), (2, 2, 2), (2, 2, 2))),
 }
 _PACKED = {"BGR": 3, "BGRx": 4, "GRAY8": 1}
+
+FORMATS = (*_PLANAR, *_PACKED)
+"""What can be read, by GStreamer's names."""
 
 # GStreamer's names of matrices, and their numbers in `range:matrix:transfer:primaries`
 # (gst-plugins-base, video-color.c), to FFmpeg's AVCOL_SPC_*.
@@ -32,8 +35,8 @@ class RawPictures:
     """Converts pictures of one format; holds the scaler's tables between them.
 
     YUV takes the way of decoded files (`BgrConverter`), so its colours are the same. The layout
-    is that of `gst_video_info_set_format`: rows begin at multiples of 4 bytes, and planes of a
-    picture of odd height have room for one row more.
+    is that of `gst_video_info_set_format`: rows begin at multiples of 4 bytes, and where colour
+    is shared by two rows a picture of odd height has room for one row more.
 
     Args:
         caps: Fields of the format, see `edgevid.sources.gdp.parse_caps`.
@@ -53,18 +56,19 @@ class RawPictures:
         self._planes: list[tuple[int, int, int, int]] = []  # offset, stride, rows, bytes in a row
         if self.format in _PLANAR:
             name, shapes = _PLANAR[self.format]
+            whole_rows = max(rows for _, rows, _ in shapes)
             for columns, rows, size in shapes:
-                self._add_plane(columns, rows, size)
+                self._add_plane(columns, rows, size, whole_rows)
             self._frame = av.VideoFrame(self.width, self.height, name)
             self._frame.colorspace, self._frame.color_range = _colours(caps.get("colorimetry", ""))
             self._convert = BgrConverter()
         else:
             self._add_plane(1, 1, _PACKED[self.format])
 
-    def _add_plane(self, columns: int, rows: int, size: int) -> None:
+    def _add_plane(self, columns: int, rows: int, size: int, whole_rows: int = 1) -> None:
         stride = _up(_up(self.width, columns) // columns * size, 4)
         used = -(-self.height // rows)
-        held = self.height if self.format in _PACKED else _up(self.height, 2) // rows
+        held = _up(self.height, whole_rows) // rows
         row_bytes = -(-self.width // columns) * size
         self._planes.append((self.num_bytes, stride, used, row_bytes))
         self.num_bytes += stride * held

@@ -42,14 +42,15 @@ def make_video(
     pts: Sequence[int] | None = None,
     size: tuple[int, int] = (160, 120),
     movflags: str = "",
+    pixels: str = "yuv420p",
     **options: str,
 ) -> Path:
-    """Encode `frames` of `picture`; `pts` are in units of 1 / fps."""
+    """Encode `frames` of `picture`; `pts` are in units of 1 / fps, `pixels` FFmpeg's format."""
     container_options = {"movflags": movflags} if movflags else {}
     with av.open(str(path), "w", container_options=container_options) as out:
         stream: Any = out.add_stream(codec, rate=fps)
         stream.width, stream.height = size
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else pixels
         stream.options = options
         for index in range(frames):
             frame = av.VideoFrame.from_ndarray(picture(index, *size), format="bgr24")

@@ -116,7 +116,7 @@ def test_caps_as_gstreamer_writes_them():
 
 
 @given(
-    st.sampled_from(["BGR", "BGRx", "GRAY8", "I420", "NV12"]),
+    st.sampled_from(["BGR", "BGRx", "GRAY8", "I420", "NV12", "Y42B", "Y444"]),
     st.integers(1, 40),
     st.integers(1, 40),
     st.integers(0, 255),
@@ -126,8 +126,9 @@ def test_a_gray_picture_is_gray_whatever_its_size_and_layout(name, width, height
     caps = {"format": name, "width": str(width), "height": str(height), "colorimetry": "1:4:0:0"}
     pictures = RawPictures({"media": "video/x-raw", **caps})
     data = np.full(pictures.num_bytes, level, np.uint8)
-    if name in ("I420", "NV12"):
-        luma = -(-width // 4) * 4 * (height + height % 2)
+    if "4" in name or name == "NV12":
+        rows = height if name.startswith("Y4") else height + height % 2
+        luma = -(-width // 4) * 4 * rows
         data[luma:] = 128
     image = pictures(data)
     assert image.shape == (height, width, 3)
