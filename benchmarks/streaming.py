@@ -134,7 +134,7 @@ class CountingEngine:
 def slide(
     bundle: edgevid.Bundle,
     video: Path,
-    window_s: float,
+    window_s: float | None,
     threads: int = 1,
     duration_s: float | None = None,
 ) -> Run:

@@ -19,7 +19,7 @@ scores  float32 (N, C)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,7 +102,7 @@ class _Editor:
         value = next(v for v in self._graph.input if v.name == spec.name)
         wanted = value.type.tensor_type.elem_type
         inner = self._unique(f"{spec.name}/prepared")
-        _rename(self._graph, spec.name, inner)
+        rename(self._graph, {spec.name: inner})
         if wanted == TensorProto.UINT8 and self._skip_casts(inner):
             wanted = TensorProto.FLOAT
 
@@ -173,7 +173,7 @@ class _Editor:
                 return False
         for node in readers:
             self._graph.node.remove(node)
-            _rename(self._graph, node.output[0], name)
+            rename(self._graph, {node.output[0]: name})
         return True
 
     def bake_output(self, output: OutputSpec, num_classes: int) -> None:
@@ -192,13 +192,13 @@ class _Editor:
         if output.kind == "sigmoid":
             chain.append(("Sigmoid", [], {}))
         inner = self._unique(f"{output.name}/raw")
-        _rename(self._graph, output.name, inner)
+        rename(self._graph, {output.name: inner})
         if SCORES in self._taken:
-            _rename(self._graph, SCORES, self._unique(f"{SCORES}/inner"))
+            rename(self._graph, {SCORES: self._unique(f"{SCORES}/inner")})
         if chain:
             self._graph.node.extend(self._chain(inner, chain, SCORES))
         else:
-            _rename(self._graph, inner, SCORES)
+            rename(self._graph, {inner: SCORES})
         del self._graph.output[:]
         self._graph.output.append(
             helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, [BATCH, num_classes])
@@ -267,6 +267,16 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
         yield from attribute.graphs
 
 
+def reads(node: NodeProto) -> set[str]:
+    """Every tensor that a node reads, in nested graphs too."""
+    names = set(node.input)
+    for graph in subgraphs(node):
+        names.update(value.name for value in graph.output)
+        for inner in graph.node:
+            names |= reads(inner)
+    return names - {""}
+
+
 def all_names(graph: GraphProto) -> Iterator[str]:
     """Every tensor and node name, those of nested graphs too."""
     for value in (*graph.input, *graph.output, *graph.initializer):
@@ -277,18 +287,15 @@ def all_names(graph: GraphProto) -> Iterator[str]:
             yield from all_names(inner)
 
 
-def _rename(graph: GraphProto, old: str, new: str) -> None:
-    """Give a tensor another name wherever nodes make or take it; nested graphs see it too."""
+def rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Give tensors other names wherever nodes make or take them; nested graphs see them too."""
     for tensor in graph.initializer:
-        if tensor.name == old:
-            tensor.name = new
+        tensor.name = names.get(tensor.name, tensor.name)
     for node in graph.node:
-        for names in (node.input, node.output):
-            for i, name in enumerate(names):
-                if name == old:
-                    names[i] = new
+        for operands in (node.input, node.output):
+            for i, name in enumerate(operands):
+                operands[i] = names.get(name, name)
         for inner in subgraphs(node):
             for value in inner.output:
-                if value.name == old:
-                    value.name = new
-            _rename(inner, old, new)
+                value.name = names.get(value.name, value.name)
+            rename(inner, names)

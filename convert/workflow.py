@@ -41,6 +41,7 @@ from edgevid.convert.source_model import SourceModel, model_name
 from edgevid.convert.spec_file import UserSpec, read_spec
 from edgevid.convert.spec_infer import Pictures, infer_inputs
 from edgevid.convert.states import infer_states, without_states
+from edgevid.convert.streaming.fold import fold_frames
 from edgevid.convert.streaming.procedure import (
     Streaming,
     add_graphs,
@@ -156,6 +157,8 @@ def convert(
         original = load(source.onnx, journal)
         quantised = check_existing(original, asked, target, journal)
         checked = _convert_graph(original, user, frames, not quantised, journal)
+        if not quantised and (stateful or streaming == "auto"):
+            checked = fold_frames(checked, journal)
         if stateful:
             checked = make_stateful(checked, frames, journal)
         elif streaming == "auto":

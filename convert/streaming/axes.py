@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevid.convert.graph import subgraphs
+from edgevid.convert.graph import reads
 from edgevid.convert.streaming.layout import Atom, Layout, free
 from edgevid.convert.streaming.operation import Mixes, Operation
 from edgevid.convert.streaming.probe import Probe
@@ -36,7 +36,7 @@ class Fact:
     Attributes:
         layout: Of all T frames; of an unrolled branch the batch alone.
         frame: Which frame, of an unrolled branch; None: all of them.
-        key: The same for branches that do the same.
+        key: The same for tensors that are made in the same way, of other frames or not.
     """
 
     layout: Layout
@@ -70,8 +70,8 @@ class Analysis:
         """
         branches: dict[str, dict[int, str]] = {}
         for name, fact in self.facts.items():
-            frame = -1 if fact.frame is None else fact.frame
-            branches.setdefault(fact.key, {}).setdefault(frame, name)
+            key, frame = (name, -1) if fact.frame is None else (fact.key, fact.frame)
+            branches.setdefault(key, {}).setdefault(frame, name)
         whole = range(self.num_frames)
         return [
             (found[-1],) if -1 in found else tuple(found[k] for k in whole)
@@ -101,7 +101,7 @@ class _Walk:
         self._opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self._found = Analysis(num_frames, {value.name: start})
         self._mixed: set[str] = set()
-        self._steady = _SteadyKeys(model)
+        self._steady = _SteadyKeys(model, self._found.facts)
 
     def run(self) -> Analysis:
         for node in self._model.graph.node:
@@ -125,6 +125,8 @@ class _Walk:
 
     def _follow(self, node: NodeProto, known: Mapping[str, Fact]) -> None:
         frames = {fact.frame for fact in known.values()}
+        if node.op_type in ("Loop", "Scan"):
+            raise Mixes("stays a loop")
         if len(frames) > 1:
             raise Mixes("combines frames")
         if set(known) - set(node.input):
@@ -133,7 +135,7 @@ class _Walk:
         op = self._operation(node, known)
         picked = self._picked(op) if frame is None else []
         if picked:
-            key = _digest("pick", op.node.input[0], str(op.out_shapes[0]))
+            key = _digest("pick", known[op.node.input[0]].key, str(op.out_shapes[0]))
             self._found.picks.add(node.name)
             for name, (k, layout) in zip(node.output, picked, strict=True):
                 self._found.facts[name] = Fact(layout, k, key)
@@ -142,8 +144,7 @@ class _Walk:
         for position, axis in op.thin:
             self._found.thin.setdefault((node.name, position), []).append(axis)
         for i, (name, layout) in enumerate(zip(node.output, layouts, strict=False)):
-            key = f"all {name}" if frame is None else self._key(node, known, i)
-            self._found.facts[name] = Fact(layout, frame, key)
+            self._found.facts[name] = Fact(layout, frame, self._key(node, known, i))
 
     def _operation(self, node: NodeProto, known: Mapping[str, Fact]) -> Operation:
         shapes, constants = self._probe.shapes, self._probe.constants
@@ -194,7 +195,8 @@ def _pick_starts(op: Operation, time: int, count: int) -> list[int]:
 class _SteadyKeys:
     """Keys of tensors that are the same for all frames: of their contents or their making."""
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, facts: Mapping[str, Fact]) -> None:
+        self._facts = facts
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._makers = {out: node for node in model.graph.node for out in node.output}
         self._keys: dict[str, str] = {}
@@ -212,19 +214,13 @@ class _SteadyKeys:
             contents = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
             return _digest("weight", str(values.dtype), str(values.shape), contents)
         maker = self._makers.get(name)
-        if maker is None or maker.op_type in ("Shape", "Size"):
+        if maker is None:
             return _digest("outside", name)
+        if maker.op_type in ("Shape", "Size"):
+            fact = self._facts.get(maker.input[0])
+            return _digest("outside", name) if fact is None else _digest(describe(maker), fact.key)
         operands = [self.key(operand) for operand in maker.input]
         return _digest(describe(maker), *operands, str(list(maker.output).index(name)))
-
-
-def reads(node: NodeProto) -> set[str]:
-    """Every tensor that a node reads, in nested graphs too."""
-    names = set(node.input)
-    for graph in subgraphs(node):
-        for inner in graph.node:
-            names |= reads(inner)
-    return names - {""}
 
 
 def describe(node: NodeProto) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevid.convert.graph import BATCH
+from edgevid.convert.graph import BATCH, PREFIX
 from edgevid.convert.streaming.axes import Analysis
 from edgevid.convert.streaming.cut import Cut, ancestors
 from edgevid.convert.streaming.layout import is_row, size_of
@@ -74,6 +74,29 @@ def head_of(model: ModelProto, analysis: Analysis, probe: Probe, cut: Cut) -> Mo
     shape = [batch, analysis.num_frames, *cut.shape]
     takes = helper.make_tensor_value_info(FEATURES, probe.types[cut.tensors[0]], shape)
     return new.graph([takes], model.graph.output)
+
+
+def folded_of(model: ModelProto, analysis: Analysis, probe: Probe, cut: Cut) -> ModelProto:
+    """Both as one graph again: all frames are a batch of the backbone's.
+
+    clip uint8 (N, T, H, W, 3) ──► backbone ──► (N * T, ...) ──► (N, T, ...) ──► head ──► scores
+    """
+    import onnx
+    from onnx import compose, helper, numpy_helper
+
+    backbone = backbone_of(model, analysis, probe, cut)
+    prefix = f"{PREFIX}frame/"
+    graph = compose.add_prefix(backbone, prefix, rename_inputs=False).graph
+    target = np.array([-1, analysis.num_frames, *cut.shape], np.int64)
+    shape = numpy_helper.from_array(target, f"{prefix}window")
+    rows = helper.make_node("Reshape", [graph.output[0].name, shape.name], [FEATURES])
+    result = head_of(model, analysis, probe, cut)
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in result.graph.node]
+    del result.graph.node[:], result.graph.input[:]
+    result.graph.input.extend(model.graph.input)
+    result.graph.node.extend([*graph.node, rows, *nodes])
+    result.graph.initializer.extend([*graph.initializer, shape])
+    return result
 
 
 def _part(node: NodeProto) -> slice:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevid.convert.streaming.axes import describe, reads
+from edgevid.convert.graph import reads
+from edgevid.convert.streaming.axes import describe
 from edgevid.convert.streaming.cut import ancestors
 from edgevid.convert.streaming.probe import Probe
 from edgevid.types import Array

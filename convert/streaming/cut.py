@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from edgevid.convert.streaming.axes import Analysis, reads
+from edgevid.convert.graph import reads
+from edgevid.convert.streaming.axes import Analysis
 from edgevid.convert.streaming.cost import multiplications
 from edgevid.convert.streaming.layout import Layout
 from edgevid.convert.streaming.probe import Probe
@@ -65,11 +66,11 @@ def find_cut(model: ModelProto, analysis: Analysis, probe: Probe) -> Cut | None:
     return min(reversed([c for c in cuts if c.share >= enough]), key=lambda c: prod(c.shape))
 
 
-def share_alone(model: ModelProto, analysis: Analysis, probe: Probe) -> float:
-    """Of the multiplications, what is done on one frame alone, cut or not."""
+def share_of(model: ModelProto, probe: Probe, tensors: Collection[str]) -> float:
+    """Of the multiplications, what makes `tensors`."""
     work = {node.name: multiplications(node, probe) for node in model.graph.node}
-    alone = [n.name for n in model.graph.node if analysis.facts.keys() & set(n.output)]
-    return sum(work[name] for name in alone) / max(sum(work.values()), 1)
+    makers = [n.name for n in model.graph.node if not set(n.output).isdisjoint(tensors)]
+    return sum(work[name] for name in makers) / max(sum(work.values()), 1)
 
 
 def _is_float(tensors: Iterable[str], probe: Probe) -> bool:

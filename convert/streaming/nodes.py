@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevid.convert.graph import PREFIX, all_names
-from edgevid.convert.streaming.axes import reads
+from edgevid.convert.graph import PREFIX, all_names, reads
 from edgevid.convert.streaming.cut import ancestors
 from edgevid.convert.streaming.layout import Atom, Layout
 from edgevid.types import Array
@@ -58,6 +57,12 @@ class Nodes:
 
     def reshape(self, name: str, target: Sequence[int], output: str | None = None) -> NodeProto:
         return self.node("Reshape", [name, self.constant(target)], output)
+
+    def stack(self, names: Sequence[str], axis: int, output: str) -> None:
+        """Tensors of one shape side by side, along an axis of their own."""
+        place = self.constant([axis])
+        rows = [self.node("Unsqueeze", [name, place]) for name in names]
+        self.add([*rows, self.node("Concat", [r.output[0] for r in rows], output, axis=axis)])
 
     def rows(self, name: str, layout: Layout, shape: Sequence[int]) -> None:
         """From a tensor with T = 1 to `features`, `(N, ...)`."""

@@ -45,12 +45,7 @@ class Operation:
         return self.layouts[0]
 
     def attribute(self, name: str, default: Any) -> Any:
-        from onnx import helper
-
-        for attribute in self.node.attribute:
-            if attribute.name == name:
-                return helper.get_attribute_value(attribute)
-        return default
+        return attribute(self.node, name, default)
 
     def integers(self, name: str, position: int) -> list[int] | None:
         """From the attribute, or in later opsets the input; None where it is left out."""
@@ -70,3 +65,10 @@ class Operation:
     def only_data_is_first(self) -> None:
         if any(layout is not None for layout in self.layouts[1:]):
             raise Mixes("takes a parameter that depends on the frames")
+
+
+def attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """The value of an attribute, or the default."""
+    from onnx import helper
+
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)

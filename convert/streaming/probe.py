@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from edgevid.convert.graph import PREFIX
+from edgevid.convert.graph import PREFIX, reads
 from edgevid.convert.session import Session
 from edgevid.types import Array
 
@@ -57,12 +57,15 @@ def probe(model: ModelProto, feeds: Mapping[str, Array]) -> Probe:
         v.name: v.type.tensor_type.elem_type
         for v in (*copy.graph.input, *copy.graph.value_info, *copy.graph.output)
     }
+    lists = {v.name for v in copy.graph.value_info if v.type.HasField("sequence_type")}
     outputs: dict[str, str] = {}
     steady = _steady(model)
     nodes: list[NodeProto] = []
     for node in copy.graph.node:
         nodes.append(node)
-        for name in () if node.op_type.startswith(_NO_TENSOR) else filter(None, node.output):
+        for name in () if node.op_type.startswith(_NO_TENSOR) else node.output:
+            if not name or name in lists:
+                continue
             shape = f"{PREFIX}shape_{len(outputs)}"
             outputs[shape] = name
             nodes.append(helper.make_node("Shape", [name], [shape]))
@@ -88,9 +91,9 @@ def _steady(model: ModelProto) -> list[str]:
     for node in model.graph.node:
         if node.op_type in ("Shape", "Size"):
             found += node.output
-        elif moving.intersection(node.input):
+        elif moving & reads(node):
             moving.update(node.output)
-        elif large.intersection(node.input):
+        elif large & reads(node):
             large.update(node.output)
         elif not node.op_type.startswith(_NO_TENSOR):
             found += [name for name in node.output if name]

@@ -11,7 +11,7 @@ from edgevid.convert.frames import Window
 from edgevid.convert.journal import Journal
 from edgevid.convert.settle import Final
 from edgevid.convert.streaming.nodes import FEATURES
-from edgevid.convert.streaming.split import NotSplit, Pair, difference, split
+from edgevid.convert.streaming.split import MAX_DIFFERENCE, NotSplit, Pair, difference, split
 from edgevid.manifest import FeatureSpec
 from edgevid.spec import Spec
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Streaming = Literal["auto", "off"]
 """What may be asked for. `auto`: split where the scores stay the same."""
-
-MAX_DIFFERENCE = 1e-5
-"""Between a split FP32 graph's scores and the whole one's, relative to a window's best score."""
 
 MAX_ROUNDED_DIFFERENCE = 1e-3
 """The same in FP16 and INT8, where a last bit may round the other way."""

@@ -27,7 +27,7 @@ from edgevid.convert.simplify import simplify
 from edgevid.convert.spec_infer import Pictures
 from edgevid.convert.streaming.causal import CONVOLUTION
 from edgevid.convert.streaming.one_frame import NotCausal, NotStepped
-from edgevid.convert.streaming.split import NotSplit, split
+from edgevid.convert.streaming.split import MAX_DIFFERENCE, NotSplit, split
 from edgevid.convert.streaming.step import Step, make_step
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 from edgevid.errors import SpecError
@@ -38,9 +38,6 @@ from edgevid.types import Array
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-MAX_DIFFERENCE = 1e-5
-"""Largest allowed difference after T frames from a start, relative to a window's best score."""
 
 MIN_AGREEMENT = 0.95
 """Share of later windows whose best class must stay where nobody asked for another answer."""

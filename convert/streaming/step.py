@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgevid.convert.frames import Window
-from edgevid.convert.graph import note_states
+from edgevid.convert.graph import note_states, reads
 from edgevid.convert.half import name_nodes
 from edgevid.convert.streaming import causal, cells, recurrent, unrolled
-from edgevid.convert.streaming.axes import reads
 from edgevid.convert.streaming.build import with_one_frame
 from edgevid.convert.streaming.flat_rules import add_flat
 from edgevid.convert.streaming.one_frame import NotStepped, OneFrame

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgevid.convert.streaming.axes import reads
+from edgevid.convert.graph import reads
 from edgevid.convert.streaming.layout import Atom, Layout, free
 from edgevid.convert.streaming.one_frame import NotStepped, OneFrame, lone_time
 from edgevid.convert.streaming.operation import Mixes, Operation
