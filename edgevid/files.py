@@ -52,6 +52,26 @@ def open_output(path: Path, mode: Literal["wb", "ab"]) -> FileIO:
     return FileIO(descriptor, mode)
 
 
+def open_lines(path: Path) -> FileIO:
+    """Open a file of lines to append to, unbuffered; a last line that was cut off is ended first.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    file = open_output(path, "ab")
+    try:
+        size = os.fstat(file.fileno()).st_size
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and size:
+            with path.open("rb") as before:
+                before.seek(size - 1)
+                if before.read(1) != b"\n":
+                    file.write(b"\n")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: temporary name in the same folder, then rename.
 

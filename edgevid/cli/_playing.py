@@ -1,7 +1,8 @@
 """The loop of `edgevid run`: results to sinks, and what signals ask for.
 
 SIGTERM   stop reading, answer what was read, finish the outputs; within about 2 seconds
-SIGHUP    with a configuration file: read it again; new sources join, those gone leave
+SIGHUP    with a configuration file or --append: open files of lines anew, as they may have been
+          moved away; read the configuration again: new sources join, those gone leave
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def play(
     running: Stream,
     sinks: Sequence[Sink],
     window: WindowSink | None,
-    reload: Callable[[], None] | None,
+    hangup: Callable[[], None] | None,
     watchers: Watchers,
 ) -> bool:
     """Feed the sinks until the end; True where Ctrl-C ended it.
@@ -71,7 +72,7 @@ def play(
         running: The stream, which stays the caller's to close.
         sinks: Each fed on a thread of its own, and closed at the end.
         window: Fed here: windows belong to the main thread.
-        reload: Reads the configuration file again; None: there is none, and SIGHUP ends the run.
+        hangup: Called on SIGHUP; None: that ends the run.
         watchers: Told of everything.
 
     Raises:
@@ -84,8 +85,8 @@ def play(
     interrupted = False
     try:
         watchers.start(running, delivery)
-        with Signals().caught(reload is not None) as signals:
-            meanwhile = _Meanwhile(running, signals, reload, watchers)
+        with Signals().caught(hangup is not None) as signals:
+            meanwhile = _Meanwhile(running, signals, hangup, watchers)
             _play(running, live, window, meanwhile, watchers)
     except KeyboardInterrupt:
         interrupted = True
@@ -123,20 +124,20 @@ class _Meanwhile:
         self,
         running: Stream,
         signals: Signals,
-        reload: Callable[[], None] | None,
+        hangup: Callable[[], None] | None,
         watchers: Watchers,
     ) -> None:
         self._watchers = watchers
         self._running = running
         self._signals = signals
-        self._reload = reload
+        self._hangup = hangup
         self._until_s: float | None = None
 
     def __call__(self) -> None:
         self._watchers.seen()
-        if self._signals.hangup and self._reload is not None:
+        if self._signals.hangup and self._hangup is not None:
             self._signals.hangup = False
-            self._reload()
+            self._hangup()
         if self._signals.terminate and self._until_s is None:
             self._until_s = time.monotonic() + DRAIN_S
             self._watchers.stopping()

@@ -157,6 +157,11 @@ class Watchers:
         if self._log is not None:
             self._log.write("warning", "output failed", text=text)
 
+    def reopen(self) -> None:
+        """Open the log anew: it may have been moved away."""
+        if self._log is not None:
+            self._log.reopen()
+
     def close(self) -> None:
         """Stop serving, end the log."""
         self.stopping()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgevid.cli._reload import Reloader
+    from edgevid.cli._watching import Watchers
     from edgevid.manifest import Bundle
     from edgevid.pipeline import Stream, Summary
     from edgevid.protocols import Sink
@@ -73,6 +74,10 @@ EXIT_INTERRUPTED = 130
 )  # fmt: skip
 @events_option
 @click.option("--jsonl", metavar="FILE|-", help="Write each prediction as a line of JSON.")
+@click.option(
+    "--append", is_flag=True,
+    help="Write behind what the file of --jsonl holds; SIGHUP opens it anew, for logrotate.",
+)  # fmt: skip
 @export_option
 @click.option(
     "--trace", metavar="FILE", help="Keep every score in a .npz or .parquet, for `edgevid replay`."
@@ -179,6 +184,8 @@ def _run(
     from edgevid.cli._playing import play
     from edgevid.cli._watching import Watchers
 
+    if options["append"] and not options["jsonl"]:
+        raise SpecError("--append needs a file to append to", "Add --jsonl FILE, or leave it out")
     _settle_decisions(bundle, options)
     running = _stream(bundle, sources, options)
     # Sinks are opened last: a wrong option or source must not have touched their files.
@@ -189,7 +196,8 @@ def _run(
             sinks = _open_sinks(bundle, running, options, opening)
             watchers = Watchers(options["metrics"], options["log"], options["quiet"])
             opening.pop_all()
-        interrupted = play(running, sinks, window, reloader, watchers)
+        hangup = _hangup(reloader, sinks, watchers) if reloader or options["append"] else None
+        interrupted = play(running, sinks, window, hangup, watchers)
     return running.summary, interrupted
 
 
@@ -246,7 +254,7 @@ def _stream(bundle: Bundle, sources: Sequence[SiteSource], options: dict[str, An
 def _reloader(
     running: Stream, sources: Sequence[SiteSource], options: dict[str, Any]
 ) -> Reloader | None:
-    """What SIGHUP calls, where the sources come from a configuration file."""
+    """What reads the sources again, where they come from a configuration file."""
     from edgevid.cli._reload import Reloader
     from edgevid.pipeline import Opening
 
@@ -255,6 +263,23 @@ def _reloader(
         return None
     opening = Opening(options["video_stream"], _retry(options), decoder=options["decoder"])
     return Reloader(running, command, config, opening)
+
+
+def _hangup(
+    reloader: Reloader | None, sinks: Sequence[Sink], watchers: Watchers
+) -> Callable[[], None]:
+    """What SIGHUP calls: files of lines are opened anew, the configuration is read again."""
+    from edgevid.sinks import JsonlSink
+
+    def hangup() -> None:
+        for sink in sinks:
+            if isinstance(sink, JsonlSink):
+                sink.reopen()
+        watchers.reopen()
+        if reloader is not None:
+            reloader()
+
+    return hangup
 
 
 def _retry(options: dict[str, Any]) -> RetryPolicy | None:
@@ -289,7 +314,7 @@ def _open_sinks(
         sinks.append(_trace_sink(bundle, options))
         stack.callback(sinks[-1].close)
     if options["jsonl"]:
-        sinks.append(JsonlSink(options["jsonl"], bundle.labels))
+        sinks.append(JsonlSink(options["jsonl"], bundle.labels, append=options["append"]))
         stack.callback(sinks[-1].close)
     if options["video"]:
         sinks.append(VideoSink(options["video"], fps=0.0, labels=bundle.labels))

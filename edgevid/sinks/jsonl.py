@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgevid.errors import OutputError
-from edgevid.files import open_output
+from edgevid.files import open_lines, open_output
 from edgevid.sinks.ranking import best
 from edgevid.types import ClosedBy, Event, LatencyFrom, Outage, Prediction
 
@@ -129,17 +129,31 @@ class JsonlSink:
     window should not end a run of months.
 
     Args:
-        target: A file, whose former content is replaced; "-" for standard output; or an
-            open text stream, which stays open.
+        target: A file, whose former content is replaced unless `append`; "-" for standard output;
+            or an open text stream, which stays open.
         labels: One name per class, in the order of the scores.
+        append: Keep what the file holds, and write behind it. A last line that a power cut tore
+            off is ended first.
 
     Raises:
         OutputError: The file cannot be opened.
     """
 
-    def __init__(self, target: str | Path | TextIO, labels: Sequence[str]) -> None:
+    def __init__(
+        self, target: str | Path | TextIO, labels: Sequence[str], *, append: bool = False
+    ) -> None:
         self._labels = tuple(labels)
-        self._name, self._stream, self._owned = _open(target)
+        self._target = target
+        self._is_stream = not isinstance(target, (str, Path)) or str(target) == "-"
+        self._moved = False
+        self._name, self._stream, self._owned = _open(target, append)
+
+    def reopen(self) -> None:
+        """With the next line, write to whatever has the file's name then: logs are rotated so.
+
+        Nothing is lost where it was not moved. Any thread may call this.
+        """
+        self._moved = not self._is_stream
 
     def write(self, prediction: Prediction) -> None:
         """Write one line.
@@ -159,6 +173,10 @@ class JsonlSink:
         self._write(outage_line(outage))
 
     def _write(self, line: str) -> None:
+        if self._moved:
+            self._moved = False
+            self.close()
+            self._name, self._stream, self._owned = _open(self._target, append=True)
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -271,13 +289,14 @@ def _score(value: float) -> _Score:
     return round(float(value), 6) if math.isfinite(value) else None
 
 
-def _open(target: str | Path | TextIO) -> tuple[str, TextIO, bool]:
+def _open(target: str | Path | TextIO, append: bool) -> tuple[str, TextIO, bool]:
     """Name for messages, stream, and whether it is ours to close."""
     if not isinstance(target, (str, Path)):
         return getattr(target, "name", "the stream"), target, False
     try:
         if str(target) != "-":
-            file = io.BufferedWriter(open_output(Path(target), "wb"))
+            path = Path(target)
+            file = io.BufferedWriter(open_lines(path) if append else open_output(path, "wb"))
             return str(target), io.TextIOWrapper(file, encoding="ascii", newline="\n"), True
         sys.stdout.flush()
         try:

@@ -15,7 +15,7 @@ from queue import Full, Queue
 from typing import Any, Literal
 
 from edgevid.errors import OutputError
-from edgevid.files import open_output
+from edgevid.files import open_lines
 from edgevid.pipeline import Result, SourceEnded, SourceStarted
 from edgevid.types import Outage
 
@@ -44,11 +44,13 @@ class FactLog:
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _now) -> None:
+        self._path = path
         self._clock = clock
+        self._moved = False
         self._waiting: Queue[bytes | None] = Queue(_MOST_WAITING)
         self.lost = 0
         try:
-            self._file = open_output(path, "ab")
+            self._file = open_lines(path)
         except OSError as exc:
             raise OutputError(
                 f"cannot write {path}: {exc.strerror or exc}",
@@ -66,9 +68,17 @@ class FactLog:
         except Full:
             self.lost += 1
 
+    def reopen(self) -> None:
+        """With the next fact, write to whatever has the file's name then: logs are rotated so."""
+        self._moved = True
+
     def _run(self) -> None:
         while (line := self._waiting.get()) is not None:
             try:
+                if self._moved:
+                    fresh = open_lines(self._path)
+                    self._file.close()
+                    self._file, self._moved = fresh, False
                 whole = self._file.write(line) == len(line)
             except OSError:
                 whole = False

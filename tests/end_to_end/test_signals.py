@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from edgevid.cli import main
+
 DEMO = Path(__file__).parents[2] / "edgevid" / "demo"
 
 pytestmark = pytest.mark.timeout(90)
@@ -90,6 +92,42 @@ def test_sighup_changes_the_sources_and_the_others_go_on(running: Running) -> No
     assert [s["source"] for s in summary["sources"]] == [source(i) for i in (1, 2, 3)]
     for entry in summary["sources"]:
         assert entry["clips"] == running.predictions(entry["source"])
+
+
+def test_rotated_files_lose_no_line_and_a_torn_one_is_ended(
+    demo_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "demo.edgevid").symlink_to(demo_bundle)
+    write_site(tmp_path, [source(1)], 'append = true\nlog = "facts.log"\n')
+    (tmp_path / "labels.jsonl").write_text('{"source": "before"}\n{"source": "cut o')
+    running = Running(tmp_path)
+    try:
+        moved = {tmp_path / name: tmp_path / f"{name}.1" for name in ("labels.jsonl", "facts.log")}
+        running.wait_for(lambda: running.lines.read_text().count("\n") >= 5)
+        for file, older in moved.items():
+            file.rename(older)
+        time.sleep(0.3)
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for(lambda: running.predictions(source(1)) >= 3)
+        running.process.send_signal(signal.SIGTERM)
+        running.process.communicate(timeout=10)
+    finally:
+        running.process.kill()
+    assert running.process.returncode == 0
+    files = (tmp_path / "labels.jsonl.1", running.lines)
+    lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
+    assert lines[:2] == ['{"source": "before"}\n', '{"source": "cut o\n']
+    indexes = [json.loads(line)["index"] for line in lines[2:]]
+    clips = json.loads((tmp_path / "run.json").read_text())["clips"]
+    assert indexes == list(range(clips))
+    assert "run started" in (tmp_path / "facts.log.1").read_text()
+    facts = (tmp_path / "facts.log").read_text().splitlines()
+    assert json.loads(facts[-1])["fact"] == "run ended"
+
+
+def test_to_append_needs_a_file(demo_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(demo_bundle), "--source", source(1), "--append"]) == 2
+    assert "--append needs a file to append to. Add --jsonl FILE" in capsys.readouterr().err
 
 
 def test_sigterm_ends_within_two_seconds_with_everything_written(running: Running) -> None:

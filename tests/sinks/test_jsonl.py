@@ -187,6 +187,58 @@ def test_former_content_is_replaced(predict, labels, tmp_path) -> None:
     assert [json.loads(line)["index"] for line in path.read_text().splitlines()] == [1]
 
 
+@pytest.mark.parametrize(
+    ("former", "kept"),
+    [(None, ""), ("", ""), ("old\n", "old\n"), ("old\nto", "old\nto\n"), ("t", "t\n")],
+)
+def test_former_content_may_be_kept(predict, labels, tmp_path, former, kept) -> None:
+    path = tmp_path / "out.jsonl"
+    if former is not None:
+        path.write_text(former)
+    for i in range(2):
+        sink = JsonlSink(path, labels, append=True)
+        sink.write(predict(i))
+        sink.close()
+    text = path.read_text()
+    assert text.startswith(kept)
+    indexes = [json.loads(line)["index"] for line in text[len(kept) :].splitlines()]
+    assert indexes == [0, 1]
+
+
+@pytest.mark.parametrize("append", [True, False])
+def test_a_file_that_is_moved_away_is_made_anew(predict, labels, tmp_path, append) -> None:
+    path, older = tmp_path / "out.jsonl", tmp_path / "out.jsonl.1"
+    sink = JsonlSink(path, labels, append=append)
+    sink.write(predict(0))
+    path.rename(older)
+    sink.write(predict(1))
+    sink.reopen()
+    sink.write(predict(2))
+    sink.reopen()
+    sink.write(predict(3))
+    sink.close()
+    files = [[json.loads(line)["index"] for line in f.open()] for f in (older, path)]
+    assert files == [[0, 1], [2, 3]]
+
+
+def test_a_folder_that_is_gone_is_one_clear_error(predict, labels, tmp_path) -> None:
+    (tmp_path / "logs").mkdir()
+    sink = JsonlSink(tmp_path / "logs" / "out.jsonl", labels, append=True)
+    (tmp_path / "logs").rename(tmp_path / "older")
+    sink.reopen()
+    with pytest.raises(OutputError, match=r"cannot write .*out\.jsonl: No such file"):
+        sink.write(predict())
+    sink.close()
+
+
+def test_standard_output_stays(predict, labels, capfd) -> None:
+    sink = JsonlSink("-", labels, append=True)
+    sink.reopen()
+    sink.write(predict(4))
+    sink.close()
+    assert json.loads(capfd.readouterr().out)["index"] == 4
+
+
 def test_a_full_disk_is_one_clear_error(predict, labels) -> None:
     sink = JsonlSink("/dev/full", labels)
     with pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"):
