@@ -15,7 +15,7 @@ from edgevid.convert.session import Session
 from edgevid.convert.streaming.axes import Analysis, analyse
 from edgevid.convert.streaming.build import backbone_of, head_of
 from edgevid.convert.streaming.cut import MIN_SHARE, Cut, find_cut, share_of
-from edgevid.convert.streaming.nodes import FEATURES
+from edgevid.convert.streaming.nodes import FEATURES, Nodes
 from edgevid.convert.streaming.probe import Probe, probe
 from edgevid.types import Array
 
@@ -109,7 +109,7 @@ def find(model: ModelProto, feeds: Mapping[str, Array]) -> Found:
         NotSplit: As `split`.
     """
     if FEATURES not in (value.name for value in model.graph.input):
-        rename(model.graph, {FEATURES: f"{PREFIX}{FEATURES}"})
+        rename(model.graph, {FEATURES: Nodes(model).unique(f"{PREFIX}{FEATURES}")})
     try:
         figures = probe(model, feeds)
     except RuntimeError as exc:

@@ -135,9 +135,9 @@ _BODY = """
 
 SCANS = {
     "along the time": """
-        s = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1], body = b
-            (float[N,3,24,24] x) => (float[N,8] f) {BODY}> (clip)
-        m = ReduceMean <axes = [1], keepdims = 0> (s)
+        features = Scan <num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1],
+            body = b (float[N,3,24,24] x) => (float[N,8] f) {BODY}> (clip)
+        m = ReduceMean <axes = [1], keepdims = 0> (features)
     """,
     "time first": """
         first = Transpose <perm = [1, 0, 2, 3, 4]> (clip)
