@@ -248,7 +248,9 @@ FAMILIES: dict[str, Family] = {
             8,
             {"clip": _clip("NTCHW")},
             frame_of="late-fusion",
-            rate=1e-3,
+            epochs=20,
+            batch=64,
+            rate=2e-3,
         ),
         Family(
             "causal-x3d",

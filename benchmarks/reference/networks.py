@@ -247,28 +247,37 @@ class ShiftStep(Module):
 
 
 class _Attention(Module):
-    """Self-attention over the last axis but one of four, added to what went in."""
+    """Self-attention over the last axis but one of four, added to what went in.
 
-    def __init__(self, width: int, heads: int) -> None:
+    Each pair of positions has a bias of its own (Liu et al. 2021, arXiv:2103.14030), drawn at
+    random: attention that begins even over all frames is slow to find what comes after what.
+    """
+
+    def __init__(self, width: int, heads: int, length: int) -> None:
         super().__init__()
         self.norm, self.heads = nn.LayerNorm(width), heads
+        self.bias = nn.Parameter(2 * torch.randn(heads, length, length))
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Any) -> Any:
         _, outer, length, width = x.shape
         parts = self.qkv(self.norm(x)).reshape(-1, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
-        weights = (q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5).softmax(-1)
-        mixed = (weights @ v).transpose(1, 2).reshape(-1, outer, length, width)
+        bias = self.bias[:, :length, :length] if self.training else self.bias
+        weights = q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5 + bias
+        mixed = (weights.softmax(-1) @ v).transpose(1, 2).reshape(-1, outer, length, width)
         return x + self.out(mixed)
 
 
 class _Block(Module):
     """Attention over time at every place, then over places in every frame, then an MLP."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, num_frames: int, places: int) -> None:
         super().__init__()
-        self.time, self.space = _Attention(width, heads), _Attention(width, heads)
+        self.time = _Attention(width, heads, num_frames)
+        self.space = _Attention(width, heads, places)
+        # At first every place keeps to itself: what changes in time is the harder to find.
+        nn.init.zeros_(self.space.out.weight)
         self.mlp = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
@@ -279,37 +288,40 @@ class _Block(Module):
         return x + self.mlp(x)
 
 
-class DividedAttention(_OnStages):
+class DividedAttention(_OnFrame):
     """Attention divided into time and space: (N, T, 3, S, S).
 
-    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). The stages of a `Frame` make the tokens
-    instead of one large convolution, which small data needs (Xiao et al. 2021, arXiv:2106.14881).
+    TimeSformer, Bertasius et al. 2021 (arXiv:2102.05095). A `Frame` makes the tokens instead of
+    one large convolution, which small data needs (Xiao et al. 2021, arXiv:2106.14881): its last
+    stage those of the places, its features that of the class, one for each frame. Most batches in
+    training leave out the places (Liu et al. 2022, PatchDropout, arXiv:2208.07220).
     """
 
+    LEFT_OUT = 0.9
+
     def __init__(
-        self, size: int, classes: int, num_frames: int, width: int = 96, depth: int = 3
+        self, size: int, classes: int, num_frames: int, width: int = 96, depth: int = 2
     ) -> None:
-        super().__init__()
-        self.tokens = nn.Linear(WIDTHS[-1], width)
-        places = (size // 16) ** 2
+        super().__init__(size)
+        self.whole, self.part = nn.Linear(FEATURES, width), nn.Linear(WIDTHS[-1], width)
+        places = 1 + (size // 16) ** 2
         self.places = nn.Parameter(0.5 * torch.randn(1, 1, places, width))
         self.times = nn.Parameter(0.5 * torch.randn(1, num_frames, 1, width))
-        self.blocks = nn.Sequential(*(_Block(width, 4) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(_Block(width, 4, num_frames, places) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.classes = nn.Linear(width, classes)
 
     def see(self, x: Any) -> Any:
-        """What `head` takes of each frame: (N, T, places, channels)."""
-        count = x.shape[1]
-        x = x.flatten(0, 1)
-        for stage in self.stages:
-            x = stage(x)
-        return x.flatten(2).transpose(1, 2).unflatten(0, (-1, count))
+        """What `head` takes of each frame: (N, T, channels, side, side)."""
+        return self.frame.layers[:-1](x.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
 
-    def head(self, features: Any) -> Any:
+    def head(self, pictures: Any) -> Any:
         """From what is seen of T frames to logits."""
-        tokens = self.tokens(features) + self.places + self.times
-        return self.classes(self.norm(self.blocks(tokens)).mean((1, 2)))
-
-    def forward(self, x: Any) -> Any:
-        return self.head(self.see(x))
+        count = pictures.shape[1]
+        whole = self.whole(self.frame.layers[-1](pictures.flatten(0, 1)))[:, None]
+        parts = self.part(pictures.flatten(0, 1).flatten(2).transpose(1, 2))
+        tokens = torch.cat([whole, parts], 1).unflatten(0, (-1, count)) + self.places + self.times
+        if self.training and torch.rand(()) < self.LEFT_OUT:
+            tokens = tokens[:, :, :1]
+        mixed = self.blocks(tokens)
+        return self.classes(self.norm(mixed[:, :, 0]).mean(1))

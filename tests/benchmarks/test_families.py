@@ -81,6 +81,18 @@ def test_slowfast_s_lateral_connections_carry_the_fast_pathway_over():
     assert not torch.equal(answers(net, slow, fast), answers(net, slow, fast + 1))
 
 
+@pytest.mark.parametrize("left_out", [0.0, 1.0])
+def test_the_attention_network_learns_with_the_places_or_from_class_tokens_alone(left_out):
+    net = networks.DividedAttention(SIZE, 8, 8).train()
+    net.LEFT_OUT = left_out
+    for block in net.blocks:
+        torch.nn.init.normal_(block.space.out.weight)
+    net(frames(8)).sum().backward()
+    assert net.whole.weight.grad.abs().max() > 0
+    used = net.part.weight.grad is not None and bool(net.part.weight.grad.abs().max() > 0)
+    assert used == (left_out == 0)
+
+
 def test_the_reader_of_originals_takes_the_nearest_frames(demo_clip):
     clip = ClipSpec(num_frames=4, frame_interval=4, fps=30.0)
     windows = sample(demo_clip, clip, 2)
