@@ -28,7 +28,6 @@ _PACKAGES = (
     ("rtsp rtp v4l2 jpeg vp8 vp9 qt matroska avi flv souphttp udp videoflip videocrop videobox "
      "multifile splitfile imagefreeze", "gstreamer1.0-plugins-good"),
     ("gdp h264 h265 mpegts mpegvideoparse av1 srt rtmp va", "gstreamer1.0-plugins-bad"),
-    ("x264", "gstreamer1.0-plugins-ugly"),
     ("video decodebin uridecodebin playbin appsink app compositor ogg theora",
      "gstreamer1.0-plugins-base"),
 )  # fmt: skip

@@ -25,8 +25,9 @@ LAUNCH = "gst-launch-1.0"
 _RANK = "nvv4l2decoder:MAX"
 """Has `decodebin` take the Jetson's decoder before any other."""
 
-# A queue that gives way at its old end: a slow reader gets the newest picture.
-_NEWEST = "queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0"
+# A queue that gives way at its old end: a slow reader gets the newest pictures. Of one place only
+# it would lose some whenever the machine is busy with something else for a moment.
+_NEWEST = "queue leaky=downstream max-size-buffers=4 max-size-bytes=0 max-size-time=0"
 _SOFTWARE = f"videoconvert ! 'video/x-raw,format={{{','.join(FORMATS)}}}'"
 _UNCLOCKED = ("filesrc", "multifilesrc", "splitfilesrc", "imagesequencesrc", "videotestsrc")
 _RTSP_LATENCY_MS = 100
@@ -104,8 +105,11 @@ def pipeline_for(
     place, _, options = body.partition("#")
     scale = _size(_options(options, place, ("size",)), place)
     if scheme_of(place) in ("rtsp", "rtsps"):
+        # Otherwise times are bent to those of arrival, each by something else. Over UDP the bent
+        # ones also say how long a lost packet is waited for.
+        times = "buffer-mode=synced " if transport == "tcp" else ""
         source = (
-            f"rtspsrc location={shlex.quote(place)} protocols={transport} "
+            f"rtspsrc location={shlex.quote(place)} protocols={transport} {times}"
             f"latency={_RTSP_LATENCY_MS} tcp-timeout={round(connect_s * 1e6)} "
             "! application/x-rtp,media=video ! decodebin"
         )

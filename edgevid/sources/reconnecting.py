@@ -199,7 +199,9 @@ class ReconnectingSource:
         if self._outage is None:
             self.outages += 1
             at_s = self._last.pts_s if self._last else 0.0
-            said = error.message.removeprefix(self._source_id).removeprefix(":")
+            # Only of the first failure is it unknown whether waiting mends it.
+            whole = str(error) if how else error.message
+            said = whole.removeprefix(self._source_id).removeprefix(":")
             reason = how + said.strip()
             self._outage = Outage(self._source_id, at_s, reason)
             self._lost_at = self._clock()

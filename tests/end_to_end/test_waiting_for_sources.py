@@ -116,7 +116,7 @@ def test_a_camera_that_comes_later_joins_the_others(demo_bundle, tmp_path, camer
     lost, back = (x for x in run.lines() if x["type"] == "outage")
     assert (lost["source"], lost["at_s"], lost["lasted_s"]) == ("door", 0.0, None)
     assert lost["reason"].startswith("not there yet: ")
-    assert "Connection refused" in lost["reason"]
+    assert "Connection refused. Check the address" in lost["reason"]
     assert back["attempts"] >= 1
     assert back["lasted_s"] > 0
     sources = {s["source"]: s for s in json.loads((tmp_path / "run.json").read_text())["sources"]}
