@@ -124,6 +124,7 @@ class GStreamerSource:
                 )
             data = new_picture(header.num_bytes)
             if not self._fill(data):
+                self._check_end()
                 break
             frame_time = self._place(header)
             if want(frame_time):
@@ -168,9 +169,13 @@ class GStreamerSource:
             raise self._process.silent(timeout_s) from None
         except NotGdp as exc:
             raise SourceError(f"{self.source_id} broke off: {exc}") from None
-        if header is None and not self._process.ended_well():
-            raise self._process.error("broke off" if self._frames_read else "does not start")
+        if header is None:
+            self._check_end()
         return header
+
+    def _check_end(self) -> None:
+        if not self._process.closed and not self._process.ended_well():
+            raise self._process.error("broke off" if self._frames_read else "does not start")
 
     def _fill(self, data: UInt8Array) -> bool:
         try:

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import threading
 import time
@@ -258,6 +259,21 @@ def fake_launch(folder: Path, monkeypatch, script: str) -> None:
     path.write_text("#!/bin/bash\nfd=$(grep -o 'fd=[0-9]*' <<< \"$*\" | cut -d= -f2)\n" + script)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_crash_in_the_middle_of_a_picture_is_no_end(tmp_path, monkeypatch):
+    def packet(kind: int, payload: bytes) -> bytes:
+        return struct.pack(">BBBBHI52x", 1, 0, 1, 0, kind, len(payload)) + payload
+
+    stream = packet(2, b"video/x-raw, format=(string)BGR, width=(int)16, height=(int)10;\0")
+    stream += packet(1, bytes(480)) * 2
+    (tmp_path / "stream").write_bytes(stream[:-100])
+    fake_launch(tmp_path, monkeypatch, f"cat {tmp_path}/stream >&$fd; kill -SEGV $$")
+    source = open_source("gst:videotestsrc")
+    assert source.read() is not None
+    with pytest.raises(SourceError, match=r"broke off: GStreamer was ended by SIGSEGV"):
+        source.read()
+    source.close()
 
 
 def test_what_a_plugin_prints_is_no_picture(tmp_path, monkeypatch):
