@@ -155,7 +155,10 @@ def interval_of_rounds(
 
     Rounds that lie apart in time see the machine's slow changes, which neighbours within a
     round do not. Student's t over the logs of the rounds' own statistics, around that of all
-    samples: what disturbs a machine makes it slower by a share, and no time is below 0.
+    samples: what disturbs a machine makes it slower by a share, and no time is below 0. More
+    rounds do not make it narrower than one round is sure: slow changes are as large between
+    long averages as between short ones (flicker noise; Allan, Statistics of Atomic Frequency
+    Standards, 1966), so a whole run lies as far off as a round does.
 
     Raises:
         SpecError: There are fewer than two rounds, an empty one, one whose statistic is not
@@ -167,7 +170,7 @@ def interval_of_rounds(
     value = statistic(np.concatenate([_checked(samples) for samples in rounds]), name)
     if min(each.min(), value) <= 0:
         raise SpecError(f"a round's {name} is {each.min():g}: not a time above 0")
-    error = float(np.std(np.log(each), ddof=1)) / math.sqrt(len(each))
+    error = float(np.std(np.log(each), ddof=1))
     reach = student_t((1 + confidence) / 2, len(each) - 1) * error
     times = math.exp(min(reach, _WIDEST))
     return Interval(value=value, low=value / times, high=value * times, confidence=confidence)
