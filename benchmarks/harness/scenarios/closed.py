@@ -42,7 +42,7 @@ def measure_round(
     try:
         _warm_up(job, subject, queries, recording, clips)
         warm_up = queries.steady_from = len(queries)
-        if recording.told_least < least:
+        if job.least_queries and recording.told_least < least:
             recording.told_least = least
             _tell_how_long(job, queries.latencies_s)
         until_s = clock.now_s() + seconds
