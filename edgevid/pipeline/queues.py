@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from edgevid.bell import Bell
 from edgevid.pipeline.messages import Captured, SourceStarted
 from edgevid.types import Frame, SampledFrame
 
@@ -58,7 +60,9 @@ class Inbox:
         priorities = [1] * lanes if isinstance(lanes, int) else lanes
         self._lanes = [_Lane(live=False, priority=p) for p in priorities]
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._filled = Bell(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._blocked = 0
         self._spent = 0.0
         self._closed = False
 
@@ -83,14 +87,14 @@ class Inbox:
         with self._lock:
             for item in items:
                 while not self._closed and not box.live and len(box.items) >= self._capacity:
-                    self._changed.wait()
+                    self._wait_for_room()
                 if self._closed:
                     raise Closed
                 if not box.items:
                     box.served = max(box.served, self._spent)
                 box.items.append(item)
                 box.samples_waiting += isinstance(item, SampledFrame)
-                self._changed.notify_all()
+            self._filled.ring()
             # Not before all are there: only then it shows which frame is dropped as a whole.
             while box.live and len(box.items) > self._capacity and _drop_oldest(box):
                 pass
@@ -99,7 +103,7 @@ class Inbox:
         """No more items will come on this lane."""
         with self._lock:
             self._lanes[lane].finished = True
-            self._changed.notify_all()
+            self._filled.ring()
 
     def get(
         self, held: Collection[int] = (), until_s: float | None = None
@@ -123,11 +127,12 @@ class Inbox:
                     return None
                 if (lane := self._ready_lane(held)) is not None:
                     item = self._take(self._lanes[lane])
-                    self._changed.notify_all()
+                    if self._blocked:
+                        self._room.notify_all()
                     return lane, item
                 if all(b.finished for n, b in enumerate(self._lanes) if n not in held):
                     return None
-                self._changed.wait(left_s)
+                self._filled.wait(left_s)
             raise Closed
 
     def backlog(self, lane: int) -> int:
@@ -147,17 +152,27 @@ class Inbox:
         """Wake everybody up and end."""
         with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._filled.ring()
+            self._room.notify_all()
+
+    def _wait_for_room(self) -> None:
+        # What came before in the same call must be taken first.
+        self._filled.ring()
+        self._blocked += 1
+        try:
+            self._room.wait()
+        finally:
+            self._blocked -= 1
 
     def _ready_lane(self, held: Collection[int]) -> int | None:
         """The lane that has spent least of those that have something; counts its next item."""
-        ready = [n for n, box in enumerate(self._lanes) if box.items and n not in held]
-        if not ready:
-            return None
-        lane = min(ready, key=lambda n: self._lanes[n].served)
-        box = self._lanes[lane]
-        self._spent = box.served
-        box.served += 1 / box.priority
+        lane, least = None, math.inf
+        for number, box in enumerate(self._lanes):
+            if box.items and box.served < least and number not in held:
+                lane, least = number, box.served
+        if lane is not None:
+            self._spent = least
+            self._lanes[lane].served += 1 / self._lanes[lane].priority
         return lane
 
     @staticmethod
@@ -202,7 +217,7 @@ def _has_siblings(box: _Lane, dropped: SampledFrame, position: int, is_taken: bo
 
 
 class Outbox(Generic[T]):
-    """From the inference thread to the caller.
+    """From the inference thread to the caller: one thread writes, one reads.
 
     Args:
         capacity: Items that may wait; the writer waits when it is full.
@@ -212,7 +227,7 @@ class Outbox(Generic[T]):
         self._capacity = capacity
         self._items: deque[T] = deque()
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._filled, self._room = Bell(self._lock), Bell(self._lock)
         self._finished = False
         self._closed = False
         self._error: BaseException | None = None
@@ -225,18 +240,18 @@ class Outbox(Generic[T]):
         """
         with self._lock:
             while not self._closed and len(self._items) >= self._capacity:
-                self._changed.wait()
+                self._room.wait()
             if self._closed:
                 raise Closed
             self._items.append(item)
-            self._changed.notify_all()
+            self._filled.ring()
 
     def finish(self, error: BaseException | None = None) -> None:
         """No more items will come; `error` is raised in the reader once it has read the rest."""
         with self._lock:
             self._finished = True
             self._error = error
-            self._changed.notify_all()
+            self._filled.ring()
 
     def get(self, within_s: float) -> T | None:
         """The next item; None at the end.
@@ -247,13 +262,13 @@ class Outbox(Generic[T]):
         """
         with self._lock:
             if not self._items and not self._finished:
-                self._changed.wait(within_s)
-            if not self._items and not self._finished:
-                raise Waiting
+                self._filled.wait(within_s)
             if self._items:
                 item = self._items.popleft()
-                self._changed.notify_all()
+                self._room.ring()
                 return item
+            if not self._finished:
+                raise Waiting
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error
@@ -265,4 +280,5 @@ class Outbox(Generic[T]):
             self._closed = True
             self._finished = True
             self._items.clear()
-            self._changed.notify_all()
+            self._filled.ring()
+            self._room.ring()

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from edgevid.bell import Bell
 from edgevid.errors import OutputError
 from edgevid.protocols import EventSink, FrameSink, OutageSink, Sink
 from edgevid.types import Event, Frame, Outage, Prediction
@@ -97,7 +98,8 @@ class _Worker:
         self._written = 0
         self._warn = warn
         self._queue: deque[_Item] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._filled, self._room = Bell(self._lock), Bell(self._lock)
         self._finished = False
         self._busy = False
         self._error: BaseException | None = None
@@ -108,9 +110,9 @@ class _Worker:
         self._thread.start()
 
     def put(self, write: Callable[[], None], is_frame: bool) -> None:
-        with self._changed:
+        with self._lock:
             while self.lossless and self._excess(is_frame) and self._error is None:
-                self._changed.wait()
+                self._room.wait()
             self._raise_if_fatal()
             if self._error is not None:
                 self.lost += 1
@@ -119,7 +121,7 @@ class _Worker:
                 self._queue.remove(excess)
                 self.lost += 1
             self._queue.append((write, is_frame))
-            self._changed.notify_all()
+            self._filled.ring()
 
     def _excess(self, is_frame: bool) -> _Item | None:
         """What has to give way to one more item; None where there is room."""
@@ -130,11 +132,11 @@ class _Worker:
         return self._queue[0] if len(self._queue) >= _CAPACITY else None
 
     def finish(self, until_s: float | None) -> None:
-        with self._changed:
+        with self._lock:
             self._finished = True
-            self._changed.notify_all()
+            self._filled.ring()
         self._thread.join(None if until_s is None else max(until_s - time.monotonic(), 0.0))
-        with self._changed:
+        with self._lock:
             self.lost += len(self._queue) + self._busy
             self._queue.clear()
 
@@ -145,14 +147,14 @@ class _Worker:
         try:
             self.sink.close()
         except OutputError as exc:
-            with self._changed:
+            with self._lock:
                 self.lost += self._written
                 self._error = self._error or exc
             if not self.lossless:
                 self._warn(str(exc))
 
     def raise_error(self) -> None:
-        with self._changed:
+        with self._lock:
             self._raise_if_fatal()
 
     def _raise_if_fatal(self) -> None:
@@ -171,27 +173,26 @@ class _Worker:
             except BaseException as exc:
                 self._fail(exc)
                 return
-            with self._changed:
-                self._busy = False
-                self._written += 1
 
     def _next(self) -> Callable[[], None] | None:
-        with self._changed:
+        with self._lock:
+            self._written += self._busy
+            self._busy = False
             while not self._queue and not self._finished:
-                self._changed.wait()
+                self._filled.wait()
             if not self._queue:
                 return None
             write, _ = self._queue.popleft()
             self._busy = True
-            self._changed.notify_all()
+            self._room.ring()
             return write
 
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             self._error = error
             self._busy = False
             self.lost += 1 + len(self._queue)
             self._queue.clear()
-            self._changed.notify_all()
+            self._room.ring()
         if isinstance(error, OutputError) and not self.lossless:
             self._warn(f"{error}; what comes from now on is not delivered there")
