@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError, to_json
 
 from edgevid.errors import OutputError
 from edgevid.files import open_lines, open_output
@@ -22,7 +23,7 @@ SCHEMA: Literal[1] = 1
 TOP = 5
 
 _Score = float | None
-_encode = json.JSONEncoder(allow_nan=False).encode
+_COMPACT = (",", ":")
 
 
 class TimingsMs(BaseModel):
@@ -213,10 +214,10 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
         "start_s": round(prediction.start_s, 6),
         "end_s": round(prediction.end_s, 6),
         "label": prediction.label,
-        "score": _score(prediction.score),
+        "score": round(prediction.score, 6),
         "raw_label": prediction.raw_label,
-        "raw_score": _score(prediction.raw_score),
-        "top": [(label, _score(score)) for label, score in best(prediction, labels, TOP)],
+        "raw_score": round(prediction.raw_score, 6),
+        "top": [(label, round(score, 6)) for label, score in best(prediction, labels, TOP)],
         "gap": prediction.gap,
         "padded": prediction.padded,
         "restart": prediction.restart,
@@ -232,7 +233,7 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
             "total": round(timings.total_ms, 3),
         },
     }
-    return _encode(line)
+    return _encoded(line)
 
 
 def event_line(event: Event) -> str:
@@ -246,12 +247,12 @@ def event_line(event: Event) -> str:
         label=event.label,
         start_s=round(event.start_s, 6),
         end_s=None if event.end_s is None else round(event.end_s, 6),
-        peak_score=_score(event.peak_score),
-        mean_score=_score(event.mean_score),
+        peak_score=round(event.peak_score, 6),
+        mean_score=round(event.mean_score, 6),
         decided_s=round(event.decided_s, 6),
         closed_by=event.closed_by,
     )
-    return _encode(line.model_dump(by_alias=True))
+    return _encoded(line.model_dump(by_alias=True))
 
 
 def outage_line(outage: Outage) -> str:
@@ -265,7 +266,7 @@ def outage_line(outage: Outage) -> str:
         attempts=outage.attempts,
         lasted_s=None if outage.lasted_s is None else round(outage.lasted_s, 3),
     )
-    return _encode(line.model_dump(by_alias=True))
+    return _encoded(line.model_dump(by_alias=True))
 
 
 def prediction_schema() -> dict[str, Any]:
@@ -285,8 +286,22 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _score(value: float) -> _Score:
-    return round(float(value), 6) if math.isfinite(value) else None
+def _encoded(line: dict[str, Any]) -> str:
+    """Strict JSON in ASCII; a number that is not finite is null."""
+    try:
+        text = to_json(line, inf_nan_mode="null").decode()
+    except PydanticSerializationError:
+        # A name that is no Unicode, such as of a file on an old disk, which only escapes can hold.
+        return json.dumps(_finite(line), separators=_COMPACT)
+    return text if text.isascii() else json.dumps(json.loads(text), separators=_COMPACT)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _open(target: str | Path | TextIO, append: bool) -> tuple[str, TextIO, bool]:

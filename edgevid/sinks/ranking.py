@@ -9,6 +9,8 @@ import numpy as np
 
 from edgevid.types import Prediction
 
+_NONE = -math.inf
+
 
 def best(prediction: Prediction, labels: Sequence[str], count: int) -> list[tuple[str, float]]:
     """The `count` best classes after smoothing, best first; equal scores in class order.
@@ -19,14 +21,15 @@ def best(prediction: Prediction, labels: Sequence[str], count: int) -> list[tupl
     scores = prediction.smoothed
     if len(scores) != len(labels):
         raise ValueError(f"{len(scores)} scores, but {len(labels)} labels")
-    order = []
+    found = []
     left = scores.copy()
     for _ in range(min(count, len(scores))):
         # A few times the first of the best: a third of what sorting a thousand costs.
         place = int(left.argmax())
-        if not math.isfinite(left[place]):
+        score = left.item(place)
+        if not math.isfinite(score):
             order = np.argsort(-scores, kind="stable")[:count].tolist()
-            break
-        order.append(place)
-        left[place] = -np.inf
-    return [(labels[i], float(scores[i])) for i in order]
+            return [(labels[i], scores.item(i)) for i in order]
+        found.append((labels[place], score))
+        left[place] = _NONE
+    return found

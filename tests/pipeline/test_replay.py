@@ -66,9 +66,9 @@ def test_the_same_lines_byte_by_byte(numbered, newest, tmp_path, smooth: str, su
     _write(replay(trace, rules.new_smoother, rules.event_rules), [JsonlSink(replayed, LABELS)])
 
     assert replayed.getvalue() == played.getvalue()
-    assert played.getvalue().count('"closed_by": "gap"') >= 1
-    assert played.getvalue().count('"closed_by": "end"') >= 1
-    assert sum(s.events for s in stream.summary.sources) == played.getvalue().count('"end", "sou')
+    assert played.getvalue().count('"closed_by":"gap"') >= 1
+    assert played.getvalue().count('"closed_by":"end"') >= 1
+    assert sum(s.events for s in stream.summary.sources) == played.getvalue().count('"end","sou')
 
 
 def test_events_end_where_the_caller_stops(numbered, newest) -> None:
