@@ -25,6 +25,7 @@ from av.video.reformatter import VideoReformatter
 import edgevid
 from edgevid.benchmarks.live_material import mobilenet, resnet18_int8, video
 from edgevid.benchmarks.live_rows import Row
+from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
 from edgevid.manifest import Bundle
 from edgevid.pipeline.capture import CaptureThread
 from edgevid.sinks import JsonlSink
@@ -199,6 +200,7 @@ def measured() -> Iterator[Meter]:
             (session, "run_with_iobinding", meter.timed(session.run_with_iobinding)),
             (ort.IOBinding, "bind_cpu_input", meter.timed(ort.IOBinding.bind_cpu_input)),
             (session, "run", meter.timed(session.run)),
+            (OnnxRuntimeEngine, "close", meter.timed(OnnxRuntimeEngine.close)),
             (threading.Thread, "run", meter.ending(threading.Thread.run)),
             (CaptureThread, "run", meter.ending(CaptureThread.run)),
         ):

@@ -73,7 +73,8 @@ def measure(bundle_path: Path, calls: int = 200) -> Passing:
 
     executor = new_executor(engine, manifest.states)
     num_frames = manifest.clip.num_frames
-    clip = Clip("stream", 0, np.arange(num_frames, dtype=float), np.arange(num_frames), arrays)
+    numbers = tuple(range(num_frames))
+    clip = Clip("stream", 0, numbers, numbers, arrays)
     request = Request(clip, executor.new_memory())
     bare, passed = _in_turns(calls, lambda: engine.infer(feeds), lambda: executor.run([request]))
     engine.close()

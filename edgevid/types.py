@@ -7,17 +7,31 @@ Times: `*_s` are seconds on the source's own clock (presentation timestamps);
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import dataclass_transform
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
+_UINT8 = np.dtype(np.uint8)
+_C = TypeVar("_C")
 
-@dataclass(frozen=True)
+
+@dataclass_transform(frozen_default=True)
+def record(cls: type[_C]) -> type[_C]:
+    """A dataclass that type checkers hold to be frozen.
+
+    Python does not: that would make each of them take five times as long to make, and there is
+    one, or more, for every frame.
+    """
+    return dataclass(slots=True)(cls)
+
+
+@record
 class FrameTime:
     """When a frame is shown, known before its pixels are converted.
 
@@ -40,7 +54,7 @@ class FrameTime:
     taken_ns: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Frame:
     """One decoded picture.
 
@@ -55,9 +69,10 @@ class Frame:
     source_id: str
 
     def __post_init__(self) -> None:
-        if self.data.ndim != 3 or self.data.shape[2] != 3 or self.data.dtype != np.uint8:
+        shape = self.data.shape
+        if len(shape) != 3 or shape[2] != 3 or self.data.dtype != _UINT8:
             raise ValueError(
-                f"a frame is (H, W, 3) uint8; got shape {self.data.shape}, dtype {self.data.dtype}"
+                f"a frame is (H, W, 3) uint8; got shape {shape}, dtype {self.data.dtype}"
             )
 
 
@@ -120,7 +135,7 @@ class Outage:
     lasted_s: float | None = None
 
 
-@dataclass(frozen=True)
+@record
 class SampledFrame:
     """One sampled instant, cropped and resized for every track of the model's inputs.
 
@@ -144,16 +159,16 @@ class SampledFrame:
     blank: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Clip:
     """One window of frames, ready for the engine.
 
     Attributes:
         source_id: Name of the source.
         index: Window number within the source, from 0.
-        pts_s: `(T,)` float64, the frames' presentation times.
-        frames: `(T,)` int64, numbers of its frames, which tell them apart as long as the stream
-            lasts; a frame that stands for two samples is there twice.
+        pts_s: The T frames' presentation times.
+        frames: Numbers of its T frames, which tell them apart as long as the stream lasts; a
+            frame that stands for two samples is there twice.
         arrays: Input name to uint8, `(K, H, W, channels)`, or `(H, W, channels)` of one frame.
             Views into the ring: valid until the next frame is pushed.
         gap: True where a frame of the window lies farther from its instant than the
@@ -167,8 +182,8 @@ class Clip:
 
     source_id: str
     index: int
-    pts_s: npt.NDArray[np.float64]
-    frames: npt.NDArray[np.int64]
+    pts_s: tuple[float, ...]
+    frames: tuple[int, ...]
     arrays: dict[str, UInt8Array]
     gap: bool = False
     padded: int = 0
@@ -180,14 +195,14 @@ class Clip:
 
     @property
     def start_s(self) -> float:
-        return float(self.pts_s[0])
+        return self.pts_s[0]
 
     @property
     def end_s(self) -> float:
-        return float(self.pts_s[-1])
+        return self.pts_s[-1]
 
 
-@dataclass(frozen=True)
+@record
 class StageTimings:
     """Where the time of one prediction went, in milliseconds.
 
@@ -208,7 +223,7 @@ LatencyFrom = Literal["arrival", "capture"]
 """Where a latency begins: the frame reached this process, or the camera took it."""
 
 
-@dataclass(frozen=True)
+@record
 class Prediction:
     """The answer for one window.
 

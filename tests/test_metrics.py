@@ -19,6 +19,11 @@ def test_percentiles_are_within_one_percent_of_nearest_rank(values, percent):
     assert histogram.count == len(values)
     assert histogram.mean_ms == pytest.approx(np.mean(values))
     assert histogram.max_ms == max(values)
+    together = LatencyHistogram()
+    together.add(values)
+    assert together.percentile(percent) == histogram.percentile(percent)
+    assert (together.count, together.max_ms) == (histogram.count, histogram.max_ms)
+    assert together.mean_ms == pytest.approx(histogram.mean_ms)
 
 
 def test_an_empty_histogram_is_all_zero():

@@ -86,6 +86,7 @@ def test_the_wheel_is_light(wheel):
     }
     assert required == {
         "av", "click", "numpy", "onnxruntime", "opencv-python", "pydantic", "rich", "tomli",
+        "typing-extensions",
     }  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-from edgevid.types import FrameTime
+from edgevid.types import FrameTime, record
 
 _TIE_S = 1e-6
 """A frame this much farther away than the next one still wins: ties go to the earlier frame."""
@@ -47,7 +47,7 @@ def segment_indices(num_decoded: int, num_frames: int) -> list[int]:
     return [(2 * i + 1) * num_decoded // (2 * num_frames) for i in range(num_frames)]
 
 
-@dataclass(frozen=True)
+@record
 class Pick:
     """What a sampler decided about one frame.
 

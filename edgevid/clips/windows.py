@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from edgevid.clips.ring import ClipRing
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.tracks import Tracks
@@ -99,19 +97,21 @@ class WindowBuilder:
         self._until_due = self._num_frames
 
     def _window(self, padded: int) -> Clip:
+        times, gaps, _, _, blanks = zip(*self._samples, strict=True)
+        _, _, capture_ms, preprocess_ms, _ = zip(*self._new, strict=True)
         clip = Clip(
             source_id=self._source_id,
             index=self._emitted,
-            pts_s=np.array([s.time.pts_s for s in self._samples]),
-            frames=np.array(self._numbers, np.int64),
+            pts_s=tuple([time.pts_s for time in times]),
+            frames=tuple(self._numbers),
             arrays=self._tracks.cut({n: ring.window() for n, ring in self._rings.items()}),
-            gap=any(s.gap for s in self._samples),
+            gap=True in gaps,
             padded=padded,
-            newest_received_ns=self._samples[-1].time.received_ns,
-            newest_taken_ns=self._samples[-1].time.taken_ns,
-            blank=all(s.blank for s in self._samples),
-            capture_ms=sum(s.capture_ms for s in self._new),
-            preprocess_ms=sum(s.preprocess_ms for s in self._new),
+            newest_received_ns=times[-1].received_ns,
+            newest_taken_ns=times[-1].taken_ns,
+            blank=False not in blanks,
+            capture_ms=sum(capture_ms),
+            preprocess_ms=sum(preprocess_ms),
         )
         self._emitted += 1
         self._new.clear()

@@ -20,7 +20,8 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
     Raises:
         EngineError: A feed is missing, unknown or does not fit; expected and actual are named.
     """
-    if len(feeds) != len(inputs) or any(info.name not in feeds for info in inputs):
+    missing = [info.name for info in inputs if info.name not in feeds]
+    if missing or len(feeds) != len(inputs):
         expected = sorted(info.name for info in inputs)
         raise EngineError(
             f"the graph takes the inputs {expected}; fed were {sorted(feeds)}",
@@ -28,49 +29,48 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
         )
     batches: dict[str, int] = {}
     for info in inputs:
-        array = feeds[info.name]
-        _check_one(info, array)
-        if info.batch_axis is not None:
-            batches[info.name] = array.shape[info.batch_axis]
-    if len(set(batches.values())) > 1:
+        batch = _check_one(info, feeds[info.name])
+        if batch is not None:
+            batches[info.name] = batch
+    if len(batches) > 1 and len(set(batches.values())) > 1:
         raise EngineError(f"the inputs differ in batch: {batches}", "Feed one batch for all inputs")
-    if batches:
-        return next(iter(batches.values()))
+    for batch in batches.values():
+        return batch
     first = inputs[0].shape if inputs else ()
     return first[0] or 1 if first else 1
 
 
-def _check_one(info: TensorInfo, array: Array) -> None:
+def _check_one(info: TensorInfo, array: Array) -> int | None:
+    """The batch, where the input has an open axis."""
+    shape = array.shape
+    fits, batch = len(shape) == len(info.shape), None
+    for want, have in zip(info.shape, shape, strict=False):
+        if want is None:
+            batch = have if batch is None else batch
+        elif want != have:
+            fits = False
     if array.dtype != _dtype(info.dtype):
         raise EngineError(
             f"input {info.name!r} takes dtype {info.dtype}; fed was {array.dtype.name}",
             f"Convert it: array.astype({info.dtype!r})",
         )
-    if array.shape != info.shape and not _fits(info, array):
+    if not fits:
         raise EngineError(
             f"input {info.name!r} takes shape {show_shape(info.shape)}; "
-            f"fed was {show_shape(array.shape)}",
+            f"fed was {show_shape(shape)}",
             "Feed it batch first, as the manifest's size and num_frames say",
         )
-    if 0 in array.shape:
-        raise EngineError(f"input {info.name!r} is empty: shape {show_shape(array.shape)}")
+    if 0 in shape:
+        raise EngineError(f"input {info.name!r} is empty: shape {show_shape(shape)}")
     if not array.flags.c_contiguous:
         raise EngineError(
             f"input {info.name!r} is not C-contiguous (strides {array.strides})",
             "Feed numpy.ascontiguousarray(array)",
         )
+    return batch
 
 
 _dtype = cache(np.dtype)
-
-
-def _fits(info: TensorInfo, array: Array) -> bool:
-    if len(array.shape) != len(info.shape):
-        return False
-    for want, have in zip(info.shape, array.shape, strict=True):
-        if want is not None and want != have:
-            return False
-    return True
 
 
 def show_shape(shape: Sequence[int | None]) -> str:

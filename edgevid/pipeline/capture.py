@@ -286,8 +286,8 @@ class _Picker:
         self.pick = SKIP
 
     def want(self, frame_time: FrameTime) -> bool:
-        self.pick = self._sampler.pick(frame_time)
-        return self._want_all or self.pick.taken
+        pick = self.pick = self._sampler.pick(frame_time)
+        return self._want_all or (pick is not SKIP and pick.taken)
 
 
 def whole_file_clip(

@@ -11,14 +11,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edgevid.protocols import DelayedSmoother, Smoother, TimedScores
 from edgevid.smoothing import Unsmoothed, as_delayed
-from edgevid.types import Float32Array, LatencyFrom, Prediction, StageTimings
+from edgevid.types import Float32Array, LatencyFrom, Prediction, StageTimings, record
 
 
-@dataclass(frozen=True)
+@record
 class Scored:
     """A window and what the model said of it.
 

@@ -189,14 +189,14 @@ class SplitWindows:
     def _windows(self, requests: Sequence[Request]) -> list[Array]:
         """`(K, ...)` features of each request, new ones computed together."""
         at = self._engine.positions
-        frames = [r.clip.frames[at.start : at.stop : at.step] for r in requests]
+        frames = [np.array(r.clip.frames[at.start : at.stop : at.step]) for r in requests]
         stores = [r.memory.features for r in requests]
         places = [store.missing(f) for store, f in zip(stores, frames, strict=True)]
         new = [r.clip.arrays[self._input][p] for r, p in zip(requests, places, strict=True) if p]
         rows = iter(self._engine.features({self._input: np.concatenate(new)}) if new else ())
         for request, store, used, missing in zip(requests, stores, frames, places, strict=True):
             store.add(used[missing], islice(rows, len(missing)))
-            store.forget_before(int(request.clip.frames[0]))
+            store.forget_before(request.clip.frames[0])
         return [store.window(used) for store, used in zip(stores, frames, strict=True)]
 
     def _call(self, windows: Sequence[Array]) -> Array:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from edgevid.clips import WindowBuilder
 from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
@@ -135,7 +133,7 @@ class Inference:
         elif isinstance(item, (Frame, Outage)):
             self._outbox.put(item)
         elif isinstance(item, Clip):
-            self._lanes[number].frames_used += len(np.unique(item.frames))
+            self._lanes[number].frames_used += len(set(item.frames))
             self._is_due(number, item)
         elif isinstance(item, SourceStarted):
             self._source_started(number, item)
@@ -238,8 +236,7 @@ class Inference:
     def _decide(
         self, lane: _Lane, clip: Clip, scores: Float32Array, started: int, inferred: int
     ) -> list[Prediction]:
-        # NaN and infinity stay what they are in a sum of squares, and scores are at most 1.
-        if not math.isfinite(scores @ scores):
+        if not _all_finite(scores):
             # Neither the smoother nor a reader can do anything with it.
             lane.clips_not_finite += 1
             return []
@@ -250,14 +247,15 @@ class Inference:
             queue_ms=max(waited_ms, 0.0),
             infer_ms=(inferred - started) / 1e6,
         )
+        end_s = clip.end_s
         window = Scored(
             source_id=clip.source_id,
             index=clip.index,
             start_s=clip.start_s,
-            end_s=clip.end_s,
+            end_s=end_s,
             scores=scores,
             gap=clip.gap,
-            restart=lane.continuity.is_restart(clip.end_s, clip.gap),
+            restart=lane.continuity.is_restart(end_s, clip.gap),
             padded=clip.padded,
             timings=timings,
             latency_from="capture" if clip.newest_taken_ns else "arrival",
@@ -274,3 +272,9 @@ class Inference:
                 f"{len(self._labels)} labels",
                 "Convert the model again with labels that match it",
             )
+
+
+def _all_finite(scores: Float32Array) -> bool:
+    # A NaN is what both find. After an engine call, arithmetic of arrays costs ten times this.
+    least, most = scores.item(scores.argmin()), scores.item(scores.argmax())
+    return math.isfinite(least) and math.isfinite(most)

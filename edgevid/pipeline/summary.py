@@ -9,10 +9,11 @@ from typing import Any
 
 from edgevid.metrics import LatencyHistogram
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
-from edgevid.types import Event, Outage, Prediction
+from edgevid.types import Event, Outage, Prediction, StageTimings
 
 _STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
 _MAX_SPANS = 1000
+_TIMINGS_AT_ONCE = 256
 
 
 @dataclass
@@ -138,8 +139,8 @@ class Summary:
         self.undelivered: dict[str, int] = {}
         self.sources: list[SourceSummary] = []
         self._current: dict[str, SourceSummary] = {}
-        self.stages = {stage: LatencyHistogram() for stage in _STAGES}
-        self._histograms = [(h, f"{stage}_ms") for stage, h in self.stages.items()]
+        self._stages = {stage: LatencyHistogram() for stage in _STAGES}
+        self._timings: list[StageTimings] = []
 
     def note(self, result: Result) -> None:
         """Take in one result of the run, in the order in which the caller gets them."""
@@ -176,8 +177,14 @@ class Summary:
                 f"shorter than a window: its last frame is repeated {prediction.padded} times"
             )
         entry.add_label(prediction)
-        for histogram, field_name in self._histograms:
-            histogram.add(getattr(prediction.timings, field_name))
+        self._timings.append(prediction.timings)
+        if len(self._timings) >= _TIMINGS_AT_ONCE:
+            self._count_timings()
+
+    def _count_timings(self) -> None:
+        for stage, histogram in self._stages.items():
+            histogram.add([getattr(timings, f"{stage}_ms") for timings in self._timings])
+        self._timings.clear()
 
     def outage(self, outage: Outage) -> None:
         """Count a loss when it begins, its length when it ends."""
@@ -229,6 +236,7 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """For `--summary`: plain numbers and strings; times in seconds and milliseconds."""
+        self._count_timings()
         elapsed = self.elapsed_s
         rate = 1.0 / elapsed if elapsed > 0 else 0.0
         counts = ("read", "used", "skipped", "dropped", "lost")
@@ -247,7 +255,7 @@ class Summary:
             "undelivered": self.undelivered,
             "fps": round(self.total("frames_read") * rate, 2),
             "clips_per_s": round(self.total("clips") * rate, 2),
-            "stages_ms": {name: _percentiles(h) for name, h in self.stages.items()},
+            "stages_ms": {name: _percentiles(h) for name, h in self._stages.items()},
             "sources": [asdict(s) for s in self.sources],
         }
 

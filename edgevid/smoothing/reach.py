@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ class SlidingSum:
         oldest                     newest
         a+b+c+d  b+c+d  c+d  d  |  e  f       total = (b+c+d, once a has left) + (e+f)
 
-    Two additions a score vector, spread over time.
+    Two additions a score vector.
     """
 
     def __init__(self) -> None:
@@ -75,13 +76,12 @@ class SlidingSum:
 
     def clear(self) -> None:
         """Empty it."""
-        self._ready: Float64Array = np.zeros((0, 0))
-        self._left = 0
+        self._ready: list[Float64Array] = []
         self._rows: list[Float64Array] = []
         self._sum: Float64Array | None = None
 
     def __len__(self) -> int:
-        return self._left + len(self._rows)
+        return len(self._ready) + len(self._rows)
 
     def push(self, row: Float32Array | Float64Array) -> None:
         """Add the newest `(C,)`.
@@ -99,17 +99,17 @@ class SlidingSum:
 
     def pop(self) -> None:
         """Take the oldest away."""
-        if not self._left:
-            self._ready = np.cumsum(self._rows[::-1], axis=0)
-            self._left = len(self._rows)
-            self._rows.clear()
+        if not self._ready:
+            for newer, row in pairwise(reversed(self._rows)):
+                row += newer
+            self._ready, self._rows = self._rows[::-1], []
             assert self._sum is not None
             self._sum[:] = 0.0
-        self._left -= 1
+        self._ready.pop()
 
     def mean(self) -> Float64Array:
         """`(C,)` float64, of what is in the queue; at least one row must be."""
         assert self._sum is not None
-        total = self._sum + self._ready[self._left - 1] if self._left else self._sum
-        mean: Float64Array = total * (1.0 / (self._left + len(self._rows)))
+        total = self._sum + self._ready[-1] if self._ready else self._sum
+        mean: Float64Array = total * (1.0 / len(self))
         return mean

@@ -199,8 +199,17 @@ class ContainerSource:
         Raises:
             SourceError: The connection broke, or nothing came within the time-out.
         """
-        while (taken := self._take()) is not None:
-            picture, frame_time = taken
+        while (current := self._ahead or self._pull()) is not None:
+            picture, pts_s, received_ns = current
+            self._ahead = None
+            if self._looks_ahead:
+                self._ahead = self._pull()
+            if self._ahead is not None:
+                next_pts_s = self._ahead[1]
+            else:
+                next_pts_s = pts_s + self._duration_s(picture)
+            frame_time = FrameTime(self._frames_read, pts_s, next_pts_s, received_ns)
+            self._frames_read += 1
             if want(frame_time):
                 data = self._convert(picture)
                 if data.shape != self._shape:
@@ -208,23 +217,6 @@ class ContainerSource:
                     self._shape = data.shape
                 return Frame(data, frame_time, self._source_id)
         return None
-
-    def _take(self) -> tuple[av.VideoFrame, FrameTime] | None:
-        """The next decoded picture, with its place among the others."""
-        current = self._ahead or self._pull()
-        self._ahead = None
-        if current is None:
-            return None
-        picture, pts_s, received_ns = current
-        if self._looks_ahead:
-            self._ahead = self._pull()
-        if self._ahead is not None:
-            next_pts_s = self._ahead[1]
-        else:
-            next_pts_s = pts_s + self._duration_s(picture)
-        frame_time = FrameTime(self._frames_read, pts_s, next_pts_s, received_ns)
-        self._frames_read += 1
-        return picture, frame_time
 
     def _pull(self) -> tuple[av.VideoFrame, float, int] | None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import av
@@ -82,12 +82,22 @@ class StreamDecoder:
             NoPicture: None came within the time-out.
         """
         smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
-        for packet in self._own_packets():
-            self._packets += packet.size >= smallest and not packet.is_discard
-            sound = self._sound(packet, _decoded(packet))
-            yield from sound
-            if self._picture_timeout_s is not None:
-                self._watch(self._picture_timeout_s, bool(sound))
+        chosen = self._stream.index
+        try:
+            for packet in self._container.demux():
+                index = packet.stream.index
+                self._note_end(packet, index)
+                if index != chosen:
+                    continue
+                self._packets += packet.size >= smallest and not packet.is_discard
+                sound = self._sound(packet)
+                yield from sound
+                if self._picture_timeout_s is not None:
+                    self._watch(self._picture_timeout_s, bool(sound))
+        except av.FFmpegError as exc:
+            if not self._resilient:
+                raise
+            self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
         self._missing = self._count_missing()
         self.finished = True
 
@@ -99,36 +109,31 @@ class StreamDecoder:
         elif now - self._last_picture_s > timeout_s:
             raise NoPicture
 
-    def _own_packets(self) -> Iterator[Any]:
-        """The packets of the stream; of the others it is noted where they end."""
-        chosen = self._stream.index
+    def _sound(self, packet: Any) -> list[av.VideoFrame]:
+        """The pictures that a packet completes, and that may be shown."""
         try:
-            for packet in self._container.demux():
-                index = packet.stream.index
-                self._note_end(packet, index)
-                if index == chosen:
-                    yield packet
-        except av.FFmpegError as exc:
-            if not self._resilient:
-                raise
-            self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
-
-    def _sound(self, packet: Any, pictures: list[av.VideoFrame] | None) -> list[av.VideoFrame]:
-        """Those of a packet's pictures that may be shown; None stands for damage."""
-        if pictures is None:
-            self.damaged += 1
-            self._pictures += 1
-            self._await_key(packet.pts)
-            return []
-        sound = []
-        for picture in pictures:
-            self._interlaced |= picture.interlaced_frame
-            # Where all is well the first two say so; asking further costs more than it seems.
-            if not (self._awaits_key or picture.is_corrupt) or self._is_sound(picture):
-                sound.append(picture)
+            if packet.is_corrupt:
+                return self._damage(packet)
+            pictures: list[av.VideoFrame] = packet.decode()
+        except av.FFmpegError:
+            return self._damage(packet)
         self._pictures += len(pictures)
+        doubtful = self._awaits_key
+        for picture in pictures:
+            if picture.interlaced_frame:
+                self._interlaced = True
+            doubtful |= picture.is_corrupt
+        if not doubtful:
+            return pictures
+        sound = [picture for picture in pictures if self._is_sound(picture)]
         self.damaged += len(pictures) - len(sound)
         return sound
+
+    def _damage(self, packet: Any) -> list[av.VideoFrame]:
+        self.damaged += 1
+        self._pictures += 1
+        self._await_key(packet.pts)
+        return []
 
     def _await_key(self, damaged_pts: int | None) -> None:
         self._awaits_key = True
@@ -196,14 +201,3 @@ class StreamDecoder:
             return 0
         self.notes.append(f"the file ends at {end_s:.1f} s, its header claims {claimed_s:.1f} s")
         return int(short_s * self._fps)
-
-
-def _decoded(packet: Any) -> list[av.VideoFrame] | None:
-    """The pictures that a packet completes; None where it is damaged."""
-    if packet.is_corrupt:
-        return None
-    try:
-        pictures: list[av.VideoFrame] = packet.decode()
-    except av.FFmpegError:
-        return None
-    return pictures

@@ -77,6 +77,6 @@ def _as_array(frame: av.VideoFrame) -> UInt8Array:
     plane = frame.planes[0]
     if plane.line_size == 3 * frame.width:
         # No padding between rows: a view of the plane, which it keeps alive.
-        flat = np.frombuffer(plane, np.uint8, frame.height * plane.line_size)
-        return flat.reshape(frame.height, frame.width, 3)
+        image: UInt8Array = np.ndarray((frame.height, frame.width, 3), np.uint8, plane)
+        return image
     return np.ascontiguousarray(frame.to_ndarray(), np.uint8)

@@ -40,20 +40,26 @@ class Timeline:
             pts_s, dts_s: What the container says, on its own clock; None where it is silent.
         """
         stamp_s = dts_s if self._by_dts or pts_s is None else pts_s
-        time_s, is_faulty = self._on_own_clock(stamp_s)
+        origin_s, last_s, is_faulty = self._origin_s, self._last_s, False
+        if (
+            stamp_s is not None
+            and origin_s is not None
+            and last_s is not None
+            and stamp_s - origin_s > last_s
+        ):
+            time_s = stamp_s - origin_s
+        else:
+            time_s, is_faulty = self._replaced(stamp_s)
         if pts_s is not None:
-            is_faulty |= self._last_pts_s is not None and pts_s <= self._last_pts_s
+            if self._last_pts_s is not None and pts_s <= self._last_pts_s:
+                is_faulty = True
             self._last_pts_s = pts_s
         self.repaired += is_faulty
         self._last_s = time_s
         return time_s
 
-    def _on_own_clock(self, stamp_s: float | None) -> tuple[float, bool]:
-        """The time from the first frame, and whether the stamp had to be replaced."""
-        if stamp_s is not None and self._origin_s is not None:
-            time_s = stamp_s - self._origin_s
-            if self._last_s is None or time_s > self._last_s:
-                return time_s, False
+    def _replaced(self, stamp_s: float | None) -> tuple[float, bool]:
+        """The time of a frame that has no good stamp, and whether that is a fault."""
         expected_s = 0.0 if self._last_s is None else self._last_s + self._period_s
         if stamp_s is None:
             return expected_s, not self._by_dts
@@ -61,7 +67,7 @@ class Timeline:
             self._origin_s = stamp_s - expected_s
             return expected_s, False
         assert self._last_s is not None
-        if self._last_s - time_s > CLOCK_RESTART_S:
+        if self._last_s - (stamp_s - self._origin_s) > CLOCK_RESTART_S:
             self._origin_s = stamp_s - expected_s
             return expected_s, True
         return self._last_s + self._period_s / 2, True

@@ -101,8 +101,8 @@ class ViewReader:
             yield Clip(
                 source_id=listed.uri,
                 index=key,
-                pts_s=np.array([starts_s[key]]),
-                frames=np.array(window, np.int64),
+                pts_s=(starts_s[key],),
+                frames=window,
                 arrays=self._tracks.cut(pixels),
                 padded=len(window) - len(set(window)) if padded(self._clip, timeline) else 0,
             )

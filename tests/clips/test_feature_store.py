@@ -52,10 +52,10 @@ def test_a_window_holds_what_computing_every_frame_gives(t, hop, every, samples,
             computed.clear()
         if clip is None or (i < len(dropped) and dropped[i]):
             continue
-        used = clip.frames[::every]
+        used = np.array(clip.frames[::every])
         new = used[store.missing(used)]
         store.add(new, [feature(number) for number in new])
-        store.forget_before(int(clip.frames[0]))
+        store.forget_before(clip.frames[0])
         assert np.array_equal(store.window(used), np.stack([feature(n) for n in used]))
         computed += new.tolist()
         assert len(store) <= t

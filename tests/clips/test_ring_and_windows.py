@@ -57,7 +57,7 @@ def test_windows_start_every_hop_samples(t, hop, pushed):
     for i in range(pushed):
         clip = build.push(sample(i))
         if clip is not None:
-            clips.append((i, numbers(clip), clip.index, clip.pts_s.tolist()))
+            clips.append((i, numbers(clip), clip.index, list(clip.pts_s)))
     starts = range(0, max(pushed - t + 1, 0), hop)
     assert [c[1] for c in clips] == [list(range(s, s + t)) for s in starts]
     assert [c[2] for c in clips] == list(range(len(clips)))
@@ -118,7 +118,7 @@ def test_frames_are_told_apart_even_where_a_source_counts_anew():
     for number, second in [(7, 0.7), (8, 0.8), (8, 0.8), (0, 0.9), (1, 1.0), (2, 1.1)]:
         time = FrameTime(number, second, second + 0.1)
         clip = build.push(SampledFrame({"clip": np.zeros((2, 3, 3), np.uint8)}, time, second))
-        shown.append(None if clip is None else clip.frames.tolist())
+        shown.append(None if clip is None else list(clip.frames))
     assert shown == [None, None, [0, 1, 1], [1, 1, 2], [1, 2, 3], [2, 3, 4]]
 
 
@@ -127,4 +127,4 @@ def test_frames_that_pad_a_window_are_the_last_one_again():
     for i in range(2):
         build.push(sample(i))
     build.push(sample(9, restart=True))
-    assert build.finish().frames.tolist() == [2, 2, 2, 2]
+    assert build.finish().frames == (2, 2, 2, 2)
