@@ -35,7 +35,7 @@ from edgevid.types import UInt8Array
 PART = "throughput"
 STRIDE = 4
 THREADS = 1
-_SECONDS, _SHORT_SECONDS = 30, 8
+_SECONDS, _SHORT_SECONDS = 120, 8
 _ROUNDS, _SHORT_ROUNDS = 5, 2
 
 Say = Callable[[str], None]

@@ -120,8 +120,7 @@ def decode_threads(lanes: int) -> int:
     """Threads that decode the file of each of so many lanes.
 
     One would be the whole run's limit wherever decoding costs more than the model: with more the
-    kernel shares the cores between both as they need them. Two more than there are cores, as
-    FFmpeg's frame threads wait for each other, and the thread that feeds them also crops and
-    resizes meanwhile.
+    kernel shares the cores between both as they need them. Four for each core, as FFmpeg's frame
+    threads wait for each other, and the thread that feeds them also crops and resizes meanwhile.
     """
-    return max(1, min((len(os.sched_getaffinity(0)) + 2) // lanes, _MAX_DECODERS))
+    return max(1, min(4 * len(os.sched_getaffinity(0)) // lanes, _MAX_DECODERS))
