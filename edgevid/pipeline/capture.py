@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +13,7 @@ from itertools import chain
 
 from edgevid.clips import WindowBuilder
 from edgevid.clips.sampling import SKIP
+from edgevid.engines.threads import default_threads
 from edgevid.errors import EdgevidError, SourceError
 from edgevid.pipeline.messages import Captured, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
@@ -146,7 +149,10 @@ class CaptureThread(threading.Thread):
         self._reader = reader
         error = None
         try:
-            self._inbox.set_live(self._lane, reader.source.info.is_live)
+            is_live = reader.source.info.is_live
+            self._inbox.set_live(self._lane, is_live)
+            if is_live or self._job.real_time:
+                _give_way(self._inbox.lanes)
             reader.read_all()
         except EdgevidError as exc:
             error = exc
@@ -159,6 +165,19 @@ class CaptureThread(threading.Thread):
 
     def _put(self, *items: Captured) -> None:
         self._inbox.put(self._lane, *items)
+
+
+def _give_way(lanes: int) -> None:
+    """Let the engine go before the many threads that decode in real time.
+
+    The kernel would have it wait for each of them as if it were one of them. All together still
+    weigh twice as much as its threads, so that they keep up: a step of niceness is a factor of
+    1.25 (docs.kernel.org/scheduler/sched-nice-design.html).
+    """
+    steps = int(math.log(max(lanes / (2 * default_threads()), 1.0), 1.25))
+    if steps and sys.platform == "linux":
+        nice = os.getpriority(os.PRIO_PROCESS, 0) + steps
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(nice, 19))
 
 
 class _Reader:

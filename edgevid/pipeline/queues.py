@@ -72,6 +72,11 @@ class Inbox:
             self._lanes.append(_Lane(live=False, priority=priority, served=self._spent))
             return len(self._lanes) - 1
 
+    @property
+    def lanes(self) -> int:
+        """How many there are, or were."""
+        return len(self._lanes)
+
     def set_live(self, lane: int, live: bool) -> None:
         """Choose what a full lane does: drop (live) or wait."""
         with self._lock:

@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 import time
 
@@ -118,3 +120,26 @@ def test_a_source_that_hangs_holds_up_no_end_and_is_counted(numbered, newest):
     hung = entries["hangs"]
     assert hung.frames_read == hung.frames_used + hung.frames_skipped + hung.frames_dropped == 20
     back.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
+@pytest.mark.parametrize(
+    ("lanes", "live", "steps"), [(1, True, 0), (2, True, 0), (8, True, 6), (8, False, 0)]
+)
+def test_many_live_sources_give_way_to_the_engine(
+    numbered, newest, monkeypatch, lanes, live, steps
+):
+    monkeypatch.setattr("edgevid.pipeline.capture.default_threads", lambda: 1)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    found = set()
+
+    def look(_):
+        found.add(os.getpriority(os.PRIO_PROCESS, 0) - before)
+
+    pts = [i / 10 for i in range(20)]
+    sources = [numbered(pts, name=f"{n}", live=live, on_read=look) for n in range(lanes)]
+    named = [[NamedSource(s.source_id, lambda s=s: s)] for s in sources]
+    stream = Stream(newest(), LABELS, named, job())
+    list(stream)
+    assert found == {steps}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
