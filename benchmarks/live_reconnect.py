@@ -15,7 +15,9 @@ from edgevid.benchmarks.live_runs import Ending, LiveRun, Sample, demo_bundle, u
 from edgevid.benchmarks.rtsp_server import MISSING, RtspServer
 
 _HOP_S = 0.2
-_CALM_S = 5.0
+_CALM_S = 150.0
+"""Until then memory grows a little, outages or not: what is kept of the past fills up."""
+
 _OTHERS = [f"synthetic:?live=1&seconds=3600&seed={seed}" for seed in (1, 2, 3)]
 _FOUND_S = 5.0
 _BACK_S = 2.0
@@ -111,7 +113,8 @@ def _rows(
                 f"{_FOUND_S:g} s", f"{max(found):.2f} s", max(found) < _FOUND_S)
         )  # fmt: skip
     back = sorted(o.back_s for o in outages)
-    warm = samples[len(samples) // 4 :]
+    # The first of them loads what only outages need.
+    warm = samples[2:]
     rise = slope(range(len(warm)), [s.rss_mb for s in warm])
     files, threads = {s.files for s in samples[1:]}, {s.threads for s in samples[1:]}
     others = [s for s in ending.summary["sources"] if s["source"] in _OTHERS]
@@ -124,9 +127,10 @@ def _rows(
             back[-1] < _BACK_S),
         Row("reconnect", "open files and threads after each return", "nothing leaked",
             f"{_span(files)} and {_span(threads)}", len(files) == len(threads) == 1),
-        Row("reconnect", f"memory for each outage ({samples[-1].rss_mb:.0f} MB at the end)",
-            "nothing leaked", f"{rise.rise:+.2f} MB, 95 % interval {rise.low:+.2f} to "
-            f"{rise.high:+.2f}", rise.low <= 0),
+        Row("reconnect", f"memory for each outage ({warm[0].rss_mb:.2f} MB after the first two, "
+            f"{warm[-1].rss_mb:.2f} MB at the end)",
+            "nothing leaked", f"{rise.rise * 1e3:+.1f} kB, 95 % interval {rise.low * 1e3:+.1f} to "
+            f"{rise.high * 1e3:+.1f}", rise.low <= 0),
         Row("reconnect", f"three other sources, a window every {_HOP_S:g} s: longest time between "
             f"two answers of one ({gaps[0]:.2f} s before the first outage)", "they never notice",
             f"{gaps[1]:.2f} s; outages, frames and windows dropped: {disturbed}",
