@@ -140,7 +140,7 @@ def _files(folder: Path, size: tuple[int, int], seconds: float) -> Sequence[str]
 
 
 def _loop(size: tuple[int, int]) -> list[bytes]:
-    """A few seconds of noisy pictures, encoded; they begin with the only key frame."""
+    """A few seconds of noisy pictures, encoded; they begin with a key frame."""
     source = SyntheticSource.from_uri(
         f"synthetic:?motions=left,grow&seconds={_LOOP_S // 2}&fps={FPS}&size={size[0]}x{size[1]}"
     )
@@ -168,7 +168,7 @@ def _stream(out: Any, size: tuple[int, int]) -> Any:
 def _write(path: Path, size: tuple[int, int], packets: Sequence[bytes], seconds: float) -> None:
     with av.open(str(path), "w") as out:
         stream = _stream(out, size)
-        stream.encode(None)
+        stream.encode(None)  # opens the encoder, which knows what the file's header must say
         for number, data in enumerate(packets[: round(seconds * FPS)]):
             packet = av.Packet(data)
             packet.stream, packet.time_base = stream, Fraction(1, FPS)

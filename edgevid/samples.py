@@ -174,7 +174,7 @@ class SampleMaker:
 def is_blank(picture: UInt8Array) -> bool:
     """True where a picture `(H, W, 3)` is of one colour: nothing is seen in it.
 
-    Looked at on a diagonal, then on a grid: all but a blank picture differ on the diagonal.
+    Looked at on a diagonal, then on a grid: nearly all others differ on the diagonal.
     """
     height, width = picture.shape[:2]
     blue = picture.item(0, 0, 0)

@@ -34,8 +34,8 @@ def check_feeds(inputs: Sequence[TensorInfo], feeds: Mapping[str, Array]) -> int
             batches[info.name] = batch
     if len(batches) > 1 and len(set(batches.values())) > 1:
         raise EngineError(f"the inputs differ in batch: {batches}", "Feed one batch for all inputs")
-    for batch in batches.values():
-        return batch
+    if batches:
+        return next(iter(batches.values()))
     first = inputs[0].shape if inputs else ()
     return first[0] or 1 if first else 1
 

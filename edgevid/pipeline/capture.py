@@ -176,7 +176,8 @@ def _give_way(lanes: int) -> None:
     """
     steps = int(math.log(max(lanes / (2 * default_threads()), 1.0), 1.25))
     if steps and sys.platform == "linux":
-        nice = os.getpriority(os.PRIO_PROCESS, 0) + steps
+        # From the process's own: a lane may play many sources, one after another.
+        nice = os.getpriority(os.PRIO_PROCESS, os.getpid()) + steps
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(nice, 19))
 
 

@@ -137,8 +137,12 @@ def test_many_live_sources_give_way_to_the_engine(
         found.add(os.getpriority(os.PRIO_PROCESS, 0) - before)
 
     pts = [i / 10 for i in range(20)]
-    sources = [numbered(pts, name=f"{n}", live=live, on_read=look) for n in range(lanes)]
-    named = [[NamedSource(s.source_id, lambda s=s: s)] for s in sources]
+
+    def lane_of_two(number):
+        sources = [numbered(pts, name=f"{number}{n}", live=live, on_read=look) for n in "ab"]
+        return [NamedSource(s.source_id, lambda s=s: s) for s in sources]
+
+    named = [lane_of_two(number) for number in range(lanes)]
     stream = Stream(newest(), LABELS, named, job())
     list(stream)
     assert found == {steps}
