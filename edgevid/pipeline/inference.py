@@ -54,6 +54,7 @@ class _Lane:
     continuity: Continuity
     memory: Memory
     source_number: int
+    live: bool
     frames_used: int = 0
     newest_frame: int = -1
     clips_dropped: int = 0
@@ -149,6 +150,7 @@ class Inference:
             Continuity(self._max_hole_s(message.hop)),
             self._executor.new_memory(),
             self._sources_started.get(number, 0),
+            self._inbox.is_live(number),
         )
         self._sources_started[number] = self._lanes[number].source_number + 1
         self._outbox.put(message)
@@ -231,7 +233,7 @@ class Inference:
                 continue
             self._check(scores)
             for prediction in self._decide(lane, clip, scores, started, inferred):
-                self._outbox.put(prediction)
+                self._outbox.put(prediction, at_once=lane.live)
 
     def _decide(
         self, lane: _Lane, clip: Clip, scores: Float32Array, started: int, inferred: int

@@ -16,6 +16,9 @@ from edgevid.types import Frame, SampledFrame
 
 T = TypeVar("T")
 
+_GATHER_S = 0.1
+"""How long a reader may sleep beside what need not be read at once, while more of it comes."""
+
 
 class Closed(Exception):
     """The other side is gone: stop working."""
@@ -145,6 +148,10 @@ class Inbox:
         box = self._lanes[lane]
         return box.samples_waiting if box.live else 0
 
+    def is_live(self, lane: int) -> bool:
+        """What `set_live` chose."""
+        return self._lanes[lane].live
+
     def waiting(self, lane: int) -> int:
         """Samples that wait on a lane."""
         return self._lanes[lane].samples_waiting
@@ -230,6 +237,7 @@ class Outbox(Generic[T]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
+        self._rang_s = -math.inf
         self._items: deque[T] = deque()
         self._lock = threading.Lock()
         self._filled, self._room = Bell(self._lock), Bell(self._lock)
@@ -237,8 +245,12 @@ class Outbox(Generic[T]):
         self._closed = False
         self._error: BaseException | None = None
 
-    def put(self, item: T) -> None:
+    def put(self, item: T, *, at_once: bool = True) -> None:
         """Append one item.
+
+        Args:
+            at_once: Wake the reader for it. Else it may sleep until there are several: to wake up,
+                beside cold caches, costs more than to read one.
 
         Raises:
             Closed: Nobody will read it.
@@ -249,7 +261,11 @@ class Outbox(Generic[T]):
             if self._closed:
                 raise Closed
             self._items.append(item)
-            self._filled.ring()
+            now_s = time.monotonic()
+            many = 2 * len(self._items) >= self._capacity
+            if at_once or many or now_s - self._rang_s > _GATHER_S:
+                self._rang_s = now_s
+                self._filled.ring()
 
     def finish(self, error: BaseException | None = None) -> None:
         """No more items will come; `error` is raised in the reader once it has read the rest."""

@@ -1,11 +1,15 @@
+import concurrent.futures
+import math
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevid.pipeline import SourceEnded
+from edgevid.pipeline import SourceEnded, queues
 from edgevid.pipeline.queues import Closed, Inbox, Outbox
 from edgevid.types import Frame, FrameTime, SampledFrame, SourceStats
 
@@ -132,3 +136,45 @@ def test_an_error_comes_after_what_was_there_before_it_and_only_once():
     with pytest.raises(ValueError, match="broken"):
         outbox.get(5.0)
     assert outbox.get(5.0) is None
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("waking", ["one that is wanted at once", "half a queue"])
+def test_a_reader_sleeps_beside_what_it_need_not_read_at_once(monkeypatch, waking):
+    monkeypatch.setattr(queues, "_GATHER_S", math.inf)
+    outbox: Outbox[int] = Outbox(8)
+    outbox.put(0)
+    assert outbox.get(5.0) == 0
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(outbox.get, 10.0)
+        for i in (1, 2, 3):
+            outbox.put(i, at_once=False)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            read.result(timeout=0.3)
+        outbox.put(4, at_once=waking != "half a queue")
+        assert read.result(timeout=5.0) == 1
+    assert [outbox.get(5.0) for _ in range(3)] == [2, 3, 4]
+
+
+@pytest.mark.timeout(20)
+def test_a_reader_does_not_sleep_long_while_more_comes(monkeypatch):
+    monkeypatch.setattr(queues, "_GATHER_S", 0.0)
+    outbox: Outbox[int] = Outbox(8)
+    with ThreadPoolExecutor(1) as pool:
+        for i in range(3):
+            read = pool.submit(outbox.get, 10.0)
+            time.sleep(0.01)
+            outbox.put(i, at_once=False)
+            assert read.result(timeout=5.0) == i
+
+
+def test_what_nobody_was_woken_for_is_read_when_the_wait_is_over(monkeypatch):
+    monkeypatch.setattr(queues, "_GATHER_S", math.inf)
+    outbox: Outbox[int] = Outbox(8)
+    outbox.put(0)
+    assert outbox.get(5.0) == 0
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(outbox.get, 0.3)
+        time.sleep(0.05)
+        outbox.put(1, at_once=False)
+        assert read.result(timeout=5.0) == 1
