@@ -66,8 +66,8 @@ class WindowBuilder:
         facts = _Facts(
             sample.time, sample.gap, sample.capture_ms, sample.preprocess_ms, sample.blank
         )
-        repeats = bool(self._samples) and self._samples[-1].time == facts.time
-        self._numbers.append(self._numbers[-1] + (not repeats))
+        new = not self._samples or self._samples[-1].time.index != facts.time.index
+        self._numbers.append(self._numbers[-1] + new)
         self._samples.append(facts)
         self._new.append(facts)
         self._until_due -= 1

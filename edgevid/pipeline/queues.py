@@ -39,7 +39,6 @@ class _Lane:
     last_taken: int = -1
     frames_dropped: dict[int, int] = field(default_factory=dict)
     lost_before_next: bool = False
-    finished: bool = False
 
 
 class Inbox:
@@ -62,6 +61,7 @@ class Inbox:
         self._capacity = capacity
         priorities = [1] * lanes if isinstance(lanes, int) else lanes
         self._lanes = [_Lane(live=False, priority=p) for p in priorities]
+        self._unfinished = {*range(len(self._lanes))}
         self._lock = threading.Lock()
         self._filled = Bell(self._lock)
         self._room = threading.Condition(self._lock)
@@ -72,8 +72,10 @@ class Inbox:
     def add_lane(self, priority: int = 1) -> int:
         """One more lane; its number."""
         with self._lock:
+            number = len(self._lanes)
             self._lanes.append(_Lane(live=False, priority=priority, served=self._spent))
-            return len(self._lanes) - 1
+            self._unfinished.add(number)
+            return number
 
     @property
     def lanes(self) -> int:
@@ -110,7 +112,7 @@ class Inbox:
     def finish(self, lane: int) -> None:
         """No more items will come on this lane."""
         with self._lock:
-            self._lanes[lane].finished = True
+            self._unfinished.discard(lane)
             self._filled.ring()
 
     def get(
@@ -138,7 +140,7 @@ class Inbox:
                     if self._blocked:
                         self._room.notify_all()
                     return lane, item
-                if all(b.finished for n, b in enumerate(self._lanes) if n not in held):
+                if self._unfinished.issubset(held):
                     return None
                 self._filled.wait(left_s)
             raise Closed

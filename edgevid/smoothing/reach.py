@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +76,7 @@ class SlidingSum:
     def clear(self) -> None:
         """Empty it."""
         self._ready: list[Float64Array] = []
-        self._rows: list[Float64Array] = []
+        self._rows: list[Float32Array | Float64Array] = []
         self._sum: Float64Array | None = None
 
     def __len__(self) -> int:
@@ -89,20 +88,18 @@ class SlidingSum:
         Raises:
             ValueError: The number of classes changed without a `clear`.
         """
-        new = row.astype(np.float64)
         if self._sum is None:
-            self._sum = np.zeros_like(new)
-        if new.shape != self._sum.shape:
-            raise ValueError(f"scores are {self._sum.shape}; got {new.shape}")
-        self._rows.append(new)
-        self._sum += new
+            self._sum = np.zeros(row.shape)
+        if row.shape != self._sum.shape:
+            raise ValueError(f"scores are {self._sum.shape}; got {row.shape}")
+        self._rows.append(row.copy())
+        self._sum += row
 
     def pop(self) -> None:
         """Take the oldest away."""
         if not self._ready:
-            for newer, row in pairwise(reversed(self._rows)):
-                row += newer
-            self._ready, self._rows = self._rows[::-1], []
+            sums = np.add.accumulate(self._rows[::-1], axis=0, dtype=np.float64)
+            self._ready, self._rows = list(sums), []
             assert self._sum is not None
             self._sum[:] = 0.0
         self._ready.pop()
@@ -111,5 +108,5 @@ class SlidingSum:
         """`(C,)` float64, of what is in the queue; at least one row must be."""
         assert self._sum is not None
         total = self._sum + self._ready[-1] if self._ready else self._sum
-        mean: Float64Array = total * (1.0 / len(self))
+        mean: Float64Array = total * (1.0 / (len(self._ready) + len(self._rows)))
         return mean
