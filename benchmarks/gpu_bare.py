@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
+from edgevid.engines.sized_engine import SizedEngine
 from edgevid.engines.tensorrt_engine import TensorRTEngine
 from edgevid.protocols import Engine
 from edgevid.types import Array
@@ -23,8 +24,11 @@ def bare_call(engine: Engine, feeds: Mapping[str, Array]) -> Callable[[], None]:
     """
     for _ in range(4):
         engine.infer(feeds)
+    batch = len(next(iter(feeds.values())))
+    if isinstance(engine, SizedEngine):
+        engine = engine.of_size(batch)
     if isinstance(engine, OnnxRuntimeEngine):
-        [bound] = engine.calls.values()
+        bound = engine.calls[batch]
         return lambda: bound.execute(feeds)
     assert isinstance(engine, TensorRTEngine)
     [slot] = engine.slots

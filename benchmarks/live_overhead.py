@@ -35,7 +35,7 @@ from edgevid.sources import decoder, pixels
 PART = "overhead"
 STRIDE = 4
 ASKED_US = 100.0
-_SECONDS, _SHORT_SECONDS = 30, 8
+_SECONDS, _SHORT_SECONDS = 120, 8
 _ROUNDS = 3
 
 Say = Callable[[str], None]

@@ -103,7 +103,7 @@ def _scaled(size: tuple[int, int], area: float) -> tuple[int, int]:
 def _play(
     bundle: Path, folder: Path, size: tuple[int, int], stride: int, seconds: float
 ) -> _Played:
-    paths = _files(folder, size, seconds + _WARM_UP_S + 8)
+    paths = files(folder, size, seconds + _WARM_UP_S + 8, SOURCES)
     options = ["--pace", "realtime", "--stride", str(stride)]
     with LiveRun(bundle, paths, folder, options) as run:
         run.wait_for(lambda: len(run.predictions) == SOURCES)
@@ -125,16 +125,16 @@ def _play(
     )
 
 
-def _files(folder: Path, size: tuple[int, int], seconds: float) -> Sequence[str]:
-    """Eight files of that length, in which the same few seconds of pictures come again and again.
+def files(folder: Path, size: tuple[int, int], seconds: float, count: int) -> list[str]:
+    """So many files of that length, in which the same few seconds of pictures come again and again.
 
     Each is elsewhere in them than the others, as cameras are: what is costly to decode, key frames
     above all, does not come from all of them at once.
     """
     loop = _loop(size)
-    paths = [folder / f"{n}-{size[0]}x{size[1]}-{seconds:g}.mp4" for n in range(SOURCES)]
+    paths = [folder / f"{n}-{size[0]}x{size[1]}-{seconds:g}.mp4" for n in range(count)]
     for number, path in enumerate(paths):
-        first = len(loop) * (SOURCES - number) // SOURCES
+        first = len(loop) * (count - number) // count
         _write(path, size, [*loop[:first], *loop * math.ceil(seconds / _LOOP_S)], seconds)
     return [str(path) for path in paths]
 

@@ -12,7 +12,7 @@ from edgevid.engines.plans import FLAVOURS, Flavour
 from edgevid.engines.split_engine import open_stages
 from edgevid.engines.trial import choose
 from edgevid.errors import EdgevidError, EngineError
-from edgevid.manifest import Bundle
+from edgevid.manifest import Bundle, Stage
 from edgevid.protocols import Engine
 
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt")
@@ -39,7 +39,7 @@ def open_engine(
             set, else the fastest that is installed and answers as ONNX Runtime does (`choose`).
         threads: CPU threads (ONNX Runtime and OpenVINO); None: see `default_threads`.
         max_batch: The most windows that callers mean to feed at once. TensorRT plans are
-            built for it; larger batches still work, in pieces.
+            built for it, ONNX Runtime on a GPU gets ready for it; larger batches still work.
         notify: Told, in sentences for people, what was chosen and why, and how a build goes.
 
     Returns:
@@ -117,7 +117,7 @@ def _open_named(
             return _open_tensorrt(bundle, flavour, max_batch, notify)
     if engine == "openvino":
         return _open_openvino(bundle, threads)
-    return _open_onnxruntime(bundle, engine, threads)
+    return _open_onnxruntime(bundle, engine, threads, max_batch)
 
 
 def _open_openvino(bundle: Bundle, threads: int | None) -> Engine:
@@ -126,12 +126,16 @@ def _open_openvino(bundle: Bundle, threads: int | None) -> Engine:
     return open_stages(bundle, lambda stage: OpenVinoEngine(bundle.file("model", stage), threads))
 
 
-def _open_onnxruntime(bundle: Bundle, engine: str, threads: int | None) -> Engine:
+def _open_onnxruntime(bundle: Bundle, engine: str, threads: int | None, max_batch: int) -> Engine:
     from edgevid.engines.onnxruntime_engine import OnnxRuntimeEngine
+    from edgevid.engines.sized_engine import sized
 
-    return open_stages(
-        bundle, lambda stage: OnnxRuntimeEngine(bundle.file("model", stage), threads, engine)
-    )
+    def open_one(stage: Stage | None) -> Engine:
+        return OnnxRuntimeEngine(bundle.file("model", stage), threads, engine)
+
+    if engine == "onnxruntime":
+        return open_stages(bundle, open_one)
+    return open_stages(bundle, lambda stage: sized(lambda: open_one(stage), max_batch))
 
 
 def _open_tensorrt(

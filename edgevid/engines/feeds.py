@@ -73,6 +73,11 @@ def _check_one(info: TensorInfo, array: Array) -> int | None:
 _dtype = cache(np.dtype)
 
 
+def filled(shape: Sequence[int | None], batch: int) -> tuple[int, ...]:
+    """A shape at this batch."""
+    return tuple(batch if d is None else d for d in shape)
+
+
 def show_shape(shape: Sequence[int | None]) -> str:
     """A shape for people: dynamic dimensions are `?`."""
     return "[" + ", ".join("?" if d is None else str(d) for d in shape) + "]"

@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from edgevid.engines.feeds import filled
 from edgevid.types import Array, TensorInfo
 
 
 def can_bind(outputs: Sequence[TensorInfo]) -> bool:
     """Whether the batch alone decides the shapes of the outputs."""
     return all(info.shape.count(None) <= 1 for info in outputs)
-
-
-def filled(shape: Sequence[int | None], batch: int) -> tuple[int, ...]:
-    """A shape at this batch."""
-    return tuple(batch if d is None else d for d in shape)
 
 
 class BoundCall:

@@ -10,8 +10,8 @@ from typing import Any
 
 import onnxruntime as ort
 
-from edgevid.engines.feeds import check_feeds
-from edgevid.engines.onnxruntime_binding import BoundCall, can_bind, filled
+from edgevid.engines.feeds import check_feeds, filled
+from edgevid.engines.onnxruntime_binding import BoundCall, can_bind
 from edgevid.engines.threads import default_threads
 from edgevid.errors import EngineError
 from edgevid.types import Array, TensorInfo
@@ -40,6 +40,11 @@ PROVIDERS = {
     "onnxruntime-tensorrt": "TensorrtExecutionProvider",
 }
 """Engines by name, and what ONNX Runtime calls them; later ones leave nodes to earlier ones."""
+
+_PROVIDER_OPTIONS = {
+    # Trying every algorithm takes a second of the first calls, and found none that is faster.
+    "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
+}
 
 
 def has_provider(engine: str) -> bool:
@@ -77,7 +82,7 @@ class OnnxRuntimeEngine:
             self._session: Any = ort.InferenceSession(
                 model if isinstance(model, bytes) else str(model),
                 sess_options=_options(self._threads),
-                providers=providers,
+                providers=[(name, _PROVIDER_OPTIONS.get(name, {})) for name in providers],
             )
         except Exception as exc:  # ONNX Runtime's errors share no base of their own
             raise EngineError(
