@@ -17,6 +17,9 @@ from edgevid.errors import SpecError
 from edgevid.spec import DEFAULT_WINDOW_S, ClipSpec
 from edgevid.types import SourceInfo
 
+_HOP_TOLERANCE = 0.1
+"""A hop that is rounded to whole samples by more than this part of it is worth a note."""
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
@@ -111,18 +114,15 @@ def _plan_sliding(clip: ClipSpec, info: SourceInfo) -> SamplingPlan:
     frame_s = 1.0 / info.fps if info.fps > 0 else 0.0
     period_s = clip.period_s
     if period_s is None:
-        return SamplingPlan(
-            NthFrameSampler(clip.frame_interval),
-            _hop(clip.hop_s, clip.frame_interval * frame_s),
-        )
+        return _hopping(NthFrameSampler(clip.frame_interval), clip, clip.frame_interval * frame_s)
     sampler = IntervalSampler(period_s, frame_s, period_s * clip.num_frames)
-    plan = SamplingPlan(sampler, _hop(clip.hop_s, period_s))
+    plan = _hopping(sampler, clip, period_s)
     if frame_s > 1.5 * period_s:
         note = (
             f"the source has {info.fps:.3g} frames a second, the model wants "
             f"{1 / period_s:.3g}: frames are repeated"
         )
-        plan = replace(plan, notes=(note,))
+        plan = replace(plan, notes=(*plan.notes, note))
     if clip.sampling != "interval":
         span = clip.window_s or DEFAULT_WINDOW_S
         plan = replace(
@@ -148,8 +148,16 @@ def plan_whole_file(
     return SamplingPlan(sampler, hop=clip.num_frames, expected_frames=num_decoded)
 
 
-def _hop(hop_s: float | None, period_s: float) -> int:
-    """Samples from one window to the next; one where nothing says otherwise."""
-    if hop_s is None or period_s <= 0:
-        return 1
-    return max(1, round(hop_s / period_s))
+def _hopping(sampler: Sampler, clip: ClipSpec, period_s: float) -> SamplingPlan:
+    """Windows every so many samples; one where nothing says otherwise."""
+    if clip.hop_s is None or period_s <= 0:
+        return SamplingPlan(sampler, hop=1)
+    hop = max(1, round(clip.hop_s / period_s))
+    every_s = hop * period_s
+    if abs(every_s - clip.hop_s) <= _HOP_TOLERANCE * clip.hop_s:
+        return SamplingPlan(sampler, hop)
+    note = (
+        f"a window every {every_s:.3g} s, not every {clip.hop_s:g} s: "
+        f"samples are {period_s:.3g} s apart"
+    )
+    return SamplingPlan(sampler, hop, notes=(note,))

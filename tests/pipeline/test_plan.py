@@ -80,3 +80,14 @@ def test_options_change_the_contract():
 def test_options_that_do_not_belong_are_refused(options, clip, message):
     with pytest.raises(SpecError, match=message):
         options.applied_to(clip)
+
+
+def test_a_hop_that_is_not_a_whole_number_of_samples_is_told():
+    """Two frames over four seconds: samples are two seconds apart, so nothing comes sooner."""
+    sparse = ClipSpec(num_frames=2, sampling="uniform", window_s=4.0, hop_s=0.2)
+    plan = plan_sampling(sparse, CAMERA, slide=True)
+    assert plan.hop == 1
+    assert plan.notes[0] == "a window every 2 s, not every 0.2 s: samples are 2 s apart"
+    even = plan_sampling(sparse.model_copy(update={"hop_s": 3.9}), CAMERA, slide=True)
+    assert even.hop == 2
+    assert not any("a window every" in note for note in even.notes)
