@@ -7,7 +7,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -78,6 +79,10 @@ class PredictionLine(BaseModel):
     )
     blank: bool = Field(description="Every frame of the window is of one colour.")
     timings_ms: TimingsMs
+    unix_s: float = Field(
+        description="When the line was written: seconds since 1970 began in UTC, by this "
+        "machine's clock."
+    )
 
 
 class OutageLine(BaseModel):
@@ -93,6 +98,10 @@ class OutageLine(BaseModel):
     attempts: int = Field(ge=0, description="How often it was tried again so far.")
     lasted_s: float | None = Field(
         description="Seconds from that frame to the first one after; null: it is still away."
+    )
+    unix_s: float = Field(
+        description="When the line was written: seconds since 1970 began in UTC, by this "
+        "machine's clock."
     )
 
 
@@ -120,6 +129,10 @@ class EventLine(BaseModel):
     closed_by: ClosedBy | None = Field(
         description="Its score fell (offset), the stream has a gap, or is over (end)."
     )
+    unix_s: float = Field(
+        description="When the line was written: seconds since 1970 began in UTC, by this "
+        "machine's clock."
+    )
 
 
 class JsonlSink:
@@ -135,14 +148,21 @@ class JsonlSink:
         labels: One name per class, in the order of the scores.
         append: Keep what the file holds, and write behind it. A last line that a power cut tore
             off is ended first.
+        unix_s: The time of day, in seconds since 1970 began in UTC; replaced in tests.
 
     Raises:
         OutputError: The file cannot be opened.
     """
 
     def __init__(
-        self, target: str | Path | TextIO, labels: Sequence[str], *, append: bool = False
+        self,
+        target: str | Path | TextIO,
+        labels: Sequence[str],
+        *,
+        append: bool = False,
+        unix_s: Callable[[], float] = time.time,
     ) -> None:
+        self._unix_s = unix_s
         self._labels = tuple(labels)
         self._target = target
         self._is_stream = not isinstance(target, (str, Path)) or str(target) == "-"
@@ -163,15 +183,15 @@ class JsonlSink:
             OutputError: The disk is full, or the file failed otherwise.
             BrokenPipeError: The reader went away.
         """
-        self._write(prediction_line(prediction, self._labels))
+        self._write(prediction_line(prediction, self._labels, self._unix_s()))
 
     def write_event(self, event: Event) -> None:
         """Write one line; as `write`."""
-        self._write(event_line(event))
+        self._write(event_line(event, self._unix_s()))
 
     def write_outage(self, outage: Outage) -> None:
         """Write one line; as `write`."""
-        self._write(outage_line(outage))
+        self._write(outage_line(outage, self._unix_s()))
 
     def _write(self, line: str) -> None:
         if self._moved:
@@ -201,8 +221,13 @@ class JsonlSink:
             self._owned = False
 
 
-def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
-    """The prediction as one line of strict JSON, without the newline: a `PredictionLine`."""
+def prediction_line(prediction: Prediction, labels: Sequence[str], unix_s: float) -> str:
+    """The prediction as one line of strict JSON, without the newline: a `PredictionLine`.
+
+    Args:
+        labels: One name per class.
+        unix_s: When it is written, in seconds since 1970 began in UTC.
+    """
     # Not through that class: there is one for every window, and checking what was just computed
     # costs as much as all else in it.
     timings = prediction.timings
@@ -232,12 +257,13 @@ def prediction_line(prediction: Prediction, labels: Sequence[str]) -> str:
             "post": round(timings.post_ms, 3),
             "total": round(timings.total_ms, 3),
         },
+        "unix_s": round(unix_s, 3),
     }
     return _encoded(line)
 
 
-def event_line(event: Event) -> str:
-    """The beginning or the end of an event as one line of strict JSON, without the newline."""
+def event_line(event: Event, unix_s: float) -> str:
+    """The beginning or the end of an event, as `prediction_line`: an `EventLine`."""
     line = EventLine(
         schema=SCHEMA,
         type="event",
@@ -251,12 +277,13 @@ def event_line(event: Event) -> str:
         mean_score=round(event.mean_score, 6),
         decided_s=round(event.decided_s, 6),
         closed_by=event.closed_by,
+        unix_s=round(unix_s, 3),
     )
     return _encoded(line.model_dump(by_alias=True))
 
 
-def outage_line(outage: Outage) -> str:
-    """The loss or the return of a source as one line of strict JSON, without the newline."""
+def outage_line(outage: Outage, unix_s: float) -> str:
+    """The loss or the return of a source, as `prediction_line`: an `OutageLine`."""
     line = OutageLine(
         schema=SCHEMA,
         type="outage",
@@ -265,6 +292,7 @@ def outage_line(outage: Outage) -> str:
         reason=outage.reason,
         attempts=outage.attempts,
         lasted_s=None if outage.lasted_s is None else round(outage.lasted_s, 3),
+        unix_s=round(unix_s, 3),
     )
     return _encoded(line.model_dump(by_alias=True))
 

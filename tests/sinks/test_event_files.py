@@ -150,7 +150,7 @@ def test_event_lines_fit_the_published_schema() -> None:
     assert schema == event_schema(), (
         "docs/event.schema.json is out of date; write json.dumps(event_schema(), indent=2) into it"
     )
-    line = json.loads(event_line(EVENTS[1]))
+    line = json.loads(event_line(EVENTS[1], 0.0))
     assert set(schema["required"]) == set(schema["properties"]) == set(line)
     text = (DOCS / "jsonl.md").read_text()
     assert [name for name in schema["properties"] if f"`{name}`" not in text] == []

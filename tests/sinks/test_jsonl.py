@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_a_line_says_it_all(predict, labels, tmp_path) -> None:
     path = tmp_path / "out.jsonl"
-    sink: Sink = JsonlSink(path, labels)
+    sink: Sink = JsonlSink(path, labels, unix_s=lambda: 1795708800.2504)
     sink.write(
         replace(predict(3, "clockwise", score=0.75), gap=True, padded=2, restart=True, lag_s=0.4)
     )
@@ -57,17 +57,18 @@ def test_a_line_says_it_all(predict, labels, tmp_path) -> None:
             "post": 0.1,
             "total": 12.085,
         },
+        "unix_s": 1795708800.25,
     }
 
 
 def test_top_has_as_many_as_there_are_classes(predict) -> None:
     two = replace(predict(), smoothed=np.float32([0.25, 0.75]))
-    assert json.loads(prediction_line(two, ["a", "b"]))["top"] == [["b", 0.75], ["a", 0.25]]
+    assert json.loads(prediction_line(two, ["a", "b"], 0.0))["top"] == [["b", 0.75], ["a", 0.25]]
 
 
 def test_labels_that_do_not_fit_are_refused(predict) -> None:
     with pytest.raises(ValueError, match="6 scores, but 2 labels"):
-        prediction_line(predict(), ["a", "b"])
+        prediction_line(predict(), ["a", "b"], 0.0)
 
 
 @given(
@@ -81,7 +82,7 @@ def test_any_text_and_score_comes_back(names: list[str], source: str, scores: li
     prediction = Prediction(
         source, 0, 0.0, 1.0, smoothed, smoothed, names[winner], scores[winner], names[0], scores[0]
     )
-    line = prediction_line(prediction, names)
+    line = prediction_line(prediction, names, 0.0)
     assert line.isascii()
     assert len(line.splitlines()) == 1
     read = PredictionLine.model_validate_json(line, strict=True)
@@ -92,7 +93,7 @@ def test_any_text_and_score_comes_back(names: list[str], source: str, scores: li
 
 def test_a_lone_surrogate_is_written_all_the_same(predict, labels) -> None:
     # What Python makes of a file name that is not UTF-8.
-    line = prediction_line(predict(source="clip-\udcff.mp4"), labels)
+    line = prediction_line(predict(source="clip-\udcff.mp4"), labels, 0.0)
     assert json.loads(line)["source"] == "clip-\udcff.mp4"
 
 
@@ -101,7 +102,9 @@ def test_no_nan_in_json(predict, labels, bad: float) -> None:
     prediction = predict()
     smoothed = prediction.smoothed.copy()
     smoothed[0] = bad
-    line = prediction_line(replace(prediction, smoothed=smoothed, score=bad, raw_score=bad), labels)
+    line = prediction_line(
+        replace(prediction, smoothed=smoothed, score=bad, raw_score=bad), labels, 0.0
+    )
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"not JSON: {constant}")
@@ -118,7 +121,7 @@ def test_real_lines_fit_the_published_schema(predict, labels) -> None:
         "docs/prediction.schema.json is out of date; write json.dumps(prediction_schema(), "
         "indent=2) into it"
     )
-    line = json.loads(prediction_line(predict(), labels))
+    line = json.loads(prediction_line(predict(), labels, 0.0))
     assert set(schema["required"]) == set(schema["properties"]) == set(line)
 
 
