@@ -12,6 +12,7 @@ import click
 from edgevid.cli._bundles import open_bundle
 from edgevid.cli._config import SiteSource, current_config, load_config
 from edgevid.cli._decisions import events_option, export_option, export_sinks
+from edgevid.cli._heap import share_one_heap
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
 from edgevid.errors import SourceError, SpecError
@@ -183,10 +184,13 @@ def _run(
     """Play everything; the summary, and True where Ctrl-C ended it."""
     from edgevid.cli._playing import play
     from edgevid.cli._watching import Watchers
+    from edgevid.sources.uri import may_return
 
     if options["append"] and not options["jsonl"]:
         raise SpecError("--append needs a file to append to", "Add --jsonl FILE, or leave it out")
     _settle_decisions(bundle, options)
+    if any(may_return(str(source.place)) for source in sources):
+        share_one_heap()
     running = _stream(bundle, sources, options)
     # Sinks are opened last: a wrong option or source must not have touched their files.
     with running, ExitStack() as stack:
