@@ -147,11 +147,15 @@ def command(model: str, **options: Any) -> int:
 
     Labels go to the console as they change; a summary follows at the end.
     """
+    from edgevid.sources.uri import may_return
+
+    sources = _sources(options["sources"], options["cameras"])
+    if any(may_return(str(source.place)) for source in sources):
+        share_one_heap()
     import cv2
 
     # Decoder and engine share the cores; OpenCV's own threads would only fight them.
     cv2.setNumThreads(1)
-    sources = _sources(options["sources"], options["cameras"])
     bundle = open_bundle(model, {k: options[k] for k in ("spec", "preset", "labels")})
     summary, interrupted = _run(bundle, sources, options)
     _report(summary, options)
@@ -184,13 +188,10 @@ def _run(
     """Play everything; the summary, and True where Ctrl-C ended it."""
     from edgevid.cli._playing import play
     from edgevid.cli._watching import Watchers
-    from edgevid.sources.uri import may_return
 
     if options["append"] and not options["jsonl"]:
         raise SpecError("--append needs a file to append to", "Add --jsonl FILE, or leave it out")
     _settle_decisions(bundle, options)
-    if any(may_return(str(source.place)) for source in sources):
-        share_one_heap()
     running = _stream(bundle, sources, options)
     # Sinks are opened last: a wrong option or source must not have touched their files.
     with running, ExitStack() as stack:

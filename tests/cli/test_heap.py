@@ -15,6 +15,12 @@ from edgevid.cli._heap import share_one_heap
 
 if sys.argv[1] == "one":
     print(share_one_heap())
+elif sys.argv[1] == "run":
+    import edgevid.cli
+    from edgevid.benchmarks.live_runs import demo_bundle
+
+    bundle, words = str(demo_bundle()), ["--source", sys.argv[3], "--no-reconnect", "--quiet"]
+    print(edgevid.cli.main(["run", bundle, *words]))
 start = threading.Barrier(6)
 
 def take():
@@ -37,10 +43,21 @@ print(len(re.findall("<heap nr", Path(sys.argv[2]).read_text())))
 """
 
 
-@pytest.mark.skipif(
+GLIBC = pytest.mark.skipif(
     not hasattr(os, "confstr") or not (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"),
     reason="malloc_info is glibc's",
 )
+
+
+def counted(*arguments: str, **variables: str) -> list[str]:
+    env = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"} | variables
+    command = [sys.executable, "-c", COUNT, *arguments]
+    return subprocess.run(
+        command, env=env, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.split()
+
+
+@GLIBC
 @pytest.mark.parametrize(
     ("called", "variable", "expected"),
     [("no", {}, None), ("one", {}, ["True", "1"]), ("one", {"MALLOC_ARENA_MAX": "3"}, ["False"])],
@@ -48,10 +65,7 @@ print(len(re.findall("<heap nr", Path(sys.argv[2]).read_text())))
 )
 @pytest.mark.timeout(60)
 def test_threads_share_one_heap(tmp_path, called, variable, expected):
-    env = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"} | variable
-    command = [sys.executable, "-c", COUNT, called, str(tmp_path / "info.xml")]
-    said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-    *answer, heaps = said.split()
+    *answer, heaps = counted(called, str(tmp_path / "info.xml"), **variable)
     if expected is None:
         assert int(heaps) > 1
     elif variable:
@@ -59,3 +73,15 @@ def test_threads_share_one_heap(tmp_path, called, variable, expected):
         assert 1 < int(heaps) <= 3
     else:
         assert [*answer, heaps] == expected
+
+
+@GLIBC
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("source", "is_shared"), [("rtsp://127.0.0.1:9/x", True), ("x.mp4", False)]
+)
+def test_a_run_shares_it_beside_what_may_be_lost(tmp_path, source, is_shared):
+    """And before any library has threads: those would have heaps of their own already."""
+    status, heaps = counted("run", str(tmp_path / "info.xml"), source)
+    assert status == "2"
+    assert (int(heaps) == 1) == is_shared
