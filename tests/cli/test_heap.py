@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from edgevid.benchmarks.live_runs import demo_bundle
+
 COUNT = """
 import ctypes, re, sys, threading
 from pathlib import Path
@@ -17,10 +19,8 @@ if sys.argv[1] == "one":
     print(share_one_heap())
 elif sys.argv[1] == "run":
     import edgevid.cli
-    from edgevid.benchmarks.live_runs import demo_bundle
 
-    bundle, words = str(demo_bundle()), ["--source", sys.argv[3], "--no-reconnect", "--quiet"]
-    print(edgevid.cli.main(["run", bundle, *words]))
+    print(edgevid.cli.main(["run", *sys.argv[3:], "--no-reconnect", "--quiet"]))
 start = threading.Barrier(6)
 
 def take():
@@ -82,6 +82,7 @@ def test_threads_share_one_heap(tmp_path, called, variable, expected):
 )
 def test_a_run_shares_it_beside_what_may_be_lost(tmp_path, source, is_shared):
     """And before any library has threads: those would have heaps of their own already."""
-    status, heaps = counted("run", str(tmp_path / "info.xml"), source)
+    words = [str(demo_bundle()), "--source", source]
+    status, heaps = counted("run", str(tmp_path / "info.xml"), *words)
     assert status == "2"
     assert (int(heaps) == 1) == is_shared
