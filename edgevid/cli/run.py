@@ -12,7 +12,6 @@ import click
 from edgevid.cli._bundles import open_bundle
 from edgevid.cli._config import SiteSource, current_config, load_config
 from edgevid.cli._decisions import events_option, export_option, export_sinks
-from edgevid.cli._heap import share_one_heap
 from edgevid.cli._messages import notice, warning
 from edgevid.cli._output import write_json
 from edgevid.errors import SourceError, SpecError
@@ -147,15 +146,11 @@ def command(model: str, **options: Any) -> int:
 
     Labels go to the console as they change; a summary follows at the end.
     """
-    from edgevid.sources.uri import may_return
-
-    sources = _sources(options["sources"], options["cameras"])
-    if any(may_return(str(source.place)) for source in sources):
-        share_one_heap()
     import cv2
 
     # Decoder and engine share the cores; OpenCV's own threads would only fight them.
     cv2.setNumThreads(1)
+    sources = _sources(options["sources"], options["cameras"])
     bundle = open_bundle(model, {k: options[k] for k in ("spec", "preset", "labels")})
     summary, interrupted = _run(bundle, sources, options)
     _report(summary, options)
