@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError, to_json
@@ -24,6 +24,13 @@ SCHEMA: Literal[1] = 1
 TOP = 5
 
 _Score = float | None
+_UnixS = Annotated[
+    float,
+    Field(
+        description="When the line was written: seconds since 1970 began in UTC, by this "
+        "machine's clock."
+    ),
+]
 _COMPACT = (",", ":")
 
 
@@ -79,10 +86,7 @@ class PredictionLine(BaseModel):
     )
     blank: bool = Field(description="Every frame of the window is of one colour.")
     timings_ms: TimingsMs
-    unix_s: float = Field(
-        description="When the line was written: seconds since 1970 began in UTC, by this "
-        "machine's clock."
-    )
+    unix_s: _UnixS
 
 
 class OutageLine(BaseModel):
@@ -99,10 +103,7 @@ class OutageLine(BaseModel):
     lasted_s: float | None = Field(
         description="Seconds from that frame to the first one after; null: it is still away."
     )
-    unix_s: float = Field(
-        description="When the line was written: seconds since 1970 began in UTC, by this "
-        "machine's clock."
-    )
+    unix_s: _UnixS
 
 
 class EventLine(BaseModel):
@@ -129,10 +130,7 @@ class EventLine(BaseModel):
     closed_by: ClosedBy | None = Field(
         description="Its score fell (offset), the stream has a gap, or is over (end)."
     )
-    unix_s: float = Field(
-        description="When the line was written: seconds since 1970 began in UTC, by this "
-        "machine's clock."
-    )
+    unix_s: _UnixS
 
 
 class JsonlSink:

@@ -108,5 +108,5 @@ class SlidingSum:
         """`(C,)` float64, of what is in the queue; at least one row must be."""
         assert self._sum is not None
         total = self._sum + self._ready[-1] if self._ready else self._sum
-        mean: Float64Array = total * (1.0 / (len(self._ready) + len(self._rows)))
+        mean: Float64Array = total * (1.0 / len(self))
         return mean
