@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from edgevid.errors import SourceError
 from edgevid.protocols import FrameSource, WantFrame, every_frame
+from edgevid.sources import heap
 from edgevid.types import Frame, FrameTime, Outage, SourceInfo, SourceStats
 
 _AT_ONCE_S = 1e-3
@@ -241,6 +242,9 @@ class ReconnectingSource:
         self._past = _sum(self._past, source.stats)
         self._index_before = self._past.frames_read
         source.close()
+        # A device is up for a year, and its cameras come and go.
+        del source
+        heap.trim()
 
 
 def _sum(a: SourceStats, b: SourceStats) -> SourceStats:

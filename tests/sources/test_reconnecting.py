@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edgevid.errors import SourceError
 from edgevid.protocols import every_frame
-from edgevid.sources import open_source
+from edgevid.sources import heap, open_source
 from edgevid.sources.reconnecting import ReconnectingSource, RetryPolicy
 from edgevid.types import Frame, FrameTime, Outage, SourceInfo, SourceStats
 
@@ -276,3 +276,11 @@ def test_a_real_server_that_falls_silent_is_found_by_its_silence(rtsp_server):
         list(frames_of(source))
     rtsp_server.signal(signal.SIGCONT)
     assert outages == [Outage(source.source_id, pytest.approx(outages[0].at_s), outages[0].reason)]
+
+
+def test_memory_goes_back_to_the_system_once_the_lost_connection_is_closed(monkeypatch):
+    source, _, _, connections = scripted([10, 5, 7])
+    closed: list[int] = []
+    monkeypatch.setattr(heap, "trim", lambda: closed.append(sum(c.closed for c in connections)))
+    read_all(source)
+    assert closed == [1, 2, 3]
