@@ -6,16 +6,18 @@ import random
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from edgevid.benchmarks.live_rows import Row, slope
+from edgevid.benchmarks.heap_watch import Heap
+from edgevid.benchmarks.live_rows import Row, Slope, slope
 from edgevid.benchmarks.live_runs import Ending, LiveRun, Sample, demo_bundle, unaccounted
 from edgevid.benchmarks.rtsp_server import MISSING, RtspServer
 
 _HOP_S = 0.2
-_TIMES, _SHORT_TIMES = 40, 3
+_TIMES, _SHORT_TIMES = 80, 3
 _CALM_S, _SHORT_CALM_S = 90.0, 2.0
 """Watched without an outage, before them and after."""
 
@@ -34,7 +36,7 @@ class _Outage:
 
 
 def reconnect(short: bool) -> list[Row]:
-    """Kill the server 40 times (3 where `short`), and let it hang an eighth as often.
+    """Kill the server 80 times (3 where `short`), and let it hang an eighth as often.
 
     What a leak takes, every outage takes. Memory is therefore compared over the second half of the
     outages, when what only they need is loaded and filled, with as much time without any.
@@ -49,7 +51,7 @@ def reconnect(short: bool) -> list[Row]:
         server = RtspServer(Path(folder, "none.mp4"))
         try:
             sources = [server.url("camera"), *_OTHERS]
-            with LiveRun(demo_bundle(), sources, Path(folder)) as run:
+            with LiveRun(demo_bundle(), sources, Path(folder), watch_heap=True) as run:
                 run.wait_for(lambda: len(run.predictions) == len(sources))
                 time.sleep(calm_s)
                 calm_until_s = time.monotonic()
@@ -63,7 +65,7 @@ def reconnect(short: bool) -> list[Row]:
         finally:
             server.kill()
     gaps = [_largest_gap(run, calm_until_s, before) for before in (True, False)]
-    return [*_rows(outages, samples, gaps, ending), _memory(samples, calm)]
+    return [*_rows(outages, samples, gaps, ending), *_memory(samples, calm)]
 
 
 def _when_well(run: LiveRun, source: str) -> Sample:
@@ -150,22 +152,35 @@ def _rows(
     ]  # fmt: skip
 
 
-def _memory(samples: list[Sample], calm: list[Sample]) -> Row:
+def _memory(samples: list[Sample], calm: list[Sample]) -> list[Row]:
     """What an outage takes, beside what as much time takes without one."""
     first = len(samples) // 2
     outages = samples[first:]
-    rise = slope(range(len(outages)), [s.rss_mb * 1e3 for s in outages])
     every_s = (outages[-1].at_s - outages[0].at_s) / (len(outages) - 1)
-    rest = slope([s.at_s / every_s for s in calm], [s.rss_mb * 1e3 for s in calm])
-    return Row(
-        "reconnect",
-        f"memory for each outage, after the first {first} ({outages[0].rss_mb:.2f} MB), "
-        "and in as much time without one",
-        "nothing leaked",
-        f"{rise.rise:+.1f} kB, 95 % interval {rise.low:+.1f} to {rise.high:+.1f}; "
-        f"{rest.rise:+.1f} kB, {rest.low:+.1f} to {rest.high:+.1f}",
-        rise.low <= max(rest.high, 0.0),
-    )
+    figures: list[tuple[str, str, Callable[[Sample], float]]] = [
+        ("memory given out", " kB", lambda s: _heap(s).c_kb),
+        ("Python's objects", "", lambda s: _heap(s).python_blocks),
+        (f"resident memory ({outages[0].rss_mb:.1f} MB)", " kB", lambda s: s.rss_mb * 1e3),
+    ]
+    rows = []
+    for what, unit, figure in figures:
+        rise = slope(range(len(outages)), [figure(s) for s in outages])
+        rest = slope([s.at_s / every_s for s in calm], [figure(s) for s in calm])
+        rows.append(
+            Row("reconnect", f"{what} for each outage after the first {first}; in as much time "
+                "without one", "nothing leaked", f"{_with_interval(rise, unit)}; "
+                f"{_with_interval(rest, unit)}", rise.low <= max(rest.high, 0.0))
+        )  # fmt: skip
+    return rows
+
+
+def _heap(sample: Sample) -> Heap:
+    assert sample.heap is not None
+    return sample.heap
+
+
+def _with_interval(rise: Slope, unit: str) -> str:
+    return f"{rise.rise:+.1f}{unit} ({rise.low:+.1f} to {rise.high:+.1f})"
 
 
 def _span(values: set[int]) -> str:

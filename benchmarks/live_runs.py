@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from edgevid.benchmarks import heap_watch
+from edgevid.benchmarks.heap_watch import Heap
 from edgevid.convert import cached
 
 _READY_S = 60.0
@@ -40,13 +43,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process holds at one moment; `cpu_s` is the time it computed for so far."""
+    """What a process holds at one moment.
+
+    Attributes:
+        cpu_s: The time it computed for so far.
+        heap: What its allocators have given out, where that is watched.
+    """
 
     at_s: float
     rss_mb: float
     files: int
     threads: int
     cpu_s: float
+    heap: Heap | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class LiveRun:
         keep: Lines to keep; others are counted only.
         jsonl: Where the lines go; only those that go to "-" are read.
         prefix: A command to run it with.
+        watch_heap: Let its samples tell what its allocators have given out.
 
     Attributes:
         lines: Those kept, in order.
@@ -85,14 +95,23 @@ class LiveRun:
         keep: Callable[[dict[str, Any]], bool] = lambda _: True,
         jsonl: str = "-",
         prefix: Sequence[str] = (),
+        watch_heap: bool = False,
     ) -> None:
         self._summary = folder / "summary.json"
-        command = [*prefix, sys.executable, "-m", "edgevid", "run", str(bundle), "--jsonl", jsonl]
+        module = heap_watch.__name__ if watch_heap else "edgevid"
+        command = [*prefix, sys.executable, "-m", module, "run", str(bundle), "--jsonl", jsonl]
         command += [word for uri in sources for word in ("--source", uri)]
         command += ["--metrics", ":0", "--summary", str(self._summary), *options]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        ours, its = socket.socketpair()
+        with ours, its:
+            self._channel = ours.makefile("rw") if watch_heap else None
+            self._process = subprocess.Popen(
+                command,
+                stdin=its.fileno() if watch_heap else None,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         self._keep = keep
         self.lines: list[Line] = []
         self.predictions: dict[str, int] = {}
@@ -146,6 +165,7 @@ class LiveRun:
             len(os.listdir(process / "fd")),
             len(os.listdir(process / "task")),
             (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK"),
+            heap_watch.ask(self._channel) if self._channel else None,
         )
 
     def scrape(self, path: str) -> str:
@@ -174,6 +194,8 @@ class LiveRun:
         self._process.wait()
         for reader in self._readers:
             reader.join()
+        if self._channel:
+            self._channel.close()
 
     def __enter__(self) -> LiveRun:
         return self

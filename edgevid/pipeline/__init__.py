@@ -3,12 +3,13 @@
 from edgevid.pipeline.capture import CaptureJob, NamedSource
 from edgevid.pipeline.decision_rules import DecisionRules, read_rules
 from edgevid.pipeline.inference import Batching
+from edgevid.pipeline.label_spans import LabelSpan
 from edgevid.pipeline.lanes import Opening, Source
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingOptions
 from edgevid.pipeline.replay import replay
 from edgevid.pipeline.stream import Stream
-from edgevid.pipeline.summary import LabelSpan, SourceProgress, SourceSummary, Summary
+from edgevid.pipeline.summary import SourceProgress, SourceSummary, Summary
 
 __all__ = [
     "Batching",

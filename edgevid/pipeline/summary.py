@@ -8,24 +8,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgevid.metrics import LatencyHistogram
+from edgevid.pipeline.label_spans import LabelSpan, LabelSpans
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted
 from edgevid.types import Event, Outage, Prediction, StageTimings
 
 _STAGES = ("capture", "preprocess", "queue", "infer", "post", "total")
-_MAX_SPANS = 1000
 _TIMINGS_AT_ONCE = 256
-
-
-@dataclass
-class LabelSpan:
-    """A stretch of time in which the (smoothed) label stayed the same.
-
-    A label starts where the one before it ended: at the end of the window that changed it.
-    """
-
-    label: str
-    start_s: float
-    end_s: float
 
 
 @dataclass
@@ -49,7 +37,6 @@ class SourceSummary:
         events: Events that have ended.
         outages: How often a live source was lost.
         away_s: Seconds that it was away, the outage at the end not counted.
-        timeline: Smoothed labels over time, at most the last 1000 changes.
     """
 
     source: str
@@ -68,19 +55,29 @@ class SourceSummary:
     events: int = 0
     outages: int = 0
     away_s: float = 0.0
-    label_changes: int = 0
     notes: list[str] = field(default_factory=list)
     error: str | None = None
-    timeline: list[LabelSpan] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._spans = LabelSpans()
+
+    @property
+    def timeline(self) -> list[LabelSpan]:
+        """Smoothed labels over time, at most the last 1000 changes."""
+        return self._spans.spans()
+
+    @property
+    def label_changes(self) -> int:
+        """How often the smoothed label changed."""
+        return self._spans.changes
 
     def add_label(self, prediction: Prediction) -> None:
-        if self.timeline and self.timeline[-1].label == prediction.label:
-            self.timeline[-1].end_s = prediction.end_s
-            return
-        start = self.timeline[-1].end_s if self.timeline else prediction.start_s
-        self.label_changes += bool(self.timeline)
-        self.timeline.append(LabelSpan(prediction.label, start, prediction.end_s))
-        del self.timeline[:-_MAX_SPANS]
+        self._spans.add(prediction.label, prediction.start_s, prediction.end_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists."""
+        timeline = [asdict(span) for span in self.timeline]
+        return {**asdict(self), "label_changes": self.label_changes, "timeline": timeline}
 
 
 @dataclass(frozen=True)
@@ -256,7 +253,7 @@ class Summary:
             "fps": round(self.total("frames_read") * rate, 2),
             "clips_per_s": round(self.total("clips") * rate, 2),
             "stages_ms": {name: _percentiles(h) for name, h in self._stages.items()},
-            "sources": [asdict(s) for s in self.sources],
+            "sources": [s.to_dict() for s in self.sources],
         }
 
 

@@ -76,7 +76,7 @@ class SlidingSum:
     def clear(self) -> None:
         """Empty it."""
         self._ready: list[Float64Array] = []
-        self._rows: list[Float32Array | Float64Array] = []
+        self._rows: list[Float64Array] = []
         self._sum: Float64Array | None = None
 
     def __len__(self) -> int:
@@ -92,13 +92,15 @@ class SlidingSum:
             self._sum = np.zeros(row.shape)
         if row.shape != self._sum.shape:
             raise ValueError(f"scores are {self._sum.shape}; got {row.shape}")
-        self._rows.append(row.copy())
-        self._sum += row
+        # Widened first: an addition of both kinds of float takes three times as long.
+        wide = row.astype(np.float64)
+        self._rows.append(wide)
+        self._sum += wide
 
     def pop(self) -> None:
         """Take the oldest away."""
         if not self._ready:
-            sums = np.add.accumulate(self._rows[::-1], axis=0, dtype=np.float64)
+            sums = np.add.accumulate(self._rows[::-1], axis=0)
             self._ready, self._rows = list(sums), []
             assert self._sum is not None
             self._sum[:] = 0.0
