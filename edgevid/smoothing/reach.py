@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -100,15 +101,18 @@ class SlidingSum:
     def pop(self) -> None:
         """Take the oldest away."""
         if not self._ready:
-            sums = np.add.accumulate(self._rows[::-1], axis=0)
-            self._ready, self._rows = list(sums), []
             assert self._sum is not None
+            self._ready, self._rows = self._rows[::-1], []
+            for newer, older in pairwise(self._ready):
+                older += newer
             self._sum[:] = 0.0
         self._ready.pop()
 
     def mean(self) -> Float64Array:
         """`(C,)` float64, of what is in the queue; at least one row must be."""
         assert self._sum is not None
-        total = self._sum + self._ready[-1] if self._ready else self._sum
-        mean: Float64Array = total * (1.0 / len(self))
+        if not self._ready:
+            return self._sum / len(self)
+        mean = self._sum + self._ready[-1]
+        mean /= len(self)
         return mean
