@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from edgevid.benchmarks.heap_watch import Heap
 from edgevid.benchmarks.live_rows import Row, Slope, slope
-from edgevid.benchmarks.live_runs import Ending, LiveRun, Sample, demo_bundle, unaccounted
+from edgevid.benchmarks.live_runs import (
+    Ending,
+    LiveRun,
+    Sample,
+    demo_bundle,
+    given_out,
+    python_blocks,
+    unaccounted,
+)
 from edgevid.benchmarks.rtsp_server import MISSING, RtspServer
 
 _HOP_S = 0.2
@@ -158,8 +165,8 @@ def _memory(samples: list[Sample], calm: list[Sample]) -> list[Row]:
     outages = samples[first:]
     every_s = (outages[-1].at_s - outages[0].at_s) / (len(outages) - 1)
     figures: list[tuple[str, str, Callable[[Sample], float]]] = [
-        ("memory given out", " kB", lambda s: _heap(s).c_kb),
-        ("Python's objects", "", lambda s: _heap(s).python_blocks),
+        ("memory given out", " kB", given_out),
+        ("small objects of Python", "", python_blocks),
         (f"resident memory ({outages[0].rss_mb:.1f} MB)", " kB", lambda s: s.rss_mb * 1e3),
     ]
     rows = []
@@ -168,18 +175,13 @@ def _memory(samples: list[Sample], calm: list[Sample]) -> list[Row]:
         rest = slope([s.at_s / every_s for s in calm], [figure(s) for s in calm])
         rows.append(
             Row("reconnect", f"{what} for each outage after the first {first}; in as much time "
-                "without one", "nothing leaked", f"{_with_interval(rise, unit)}; "
-                f"{_with_interval(rest, unit)}", rise.low <= max(rest.high, 0.0))
+                "without one", "nothing leaked", f"{_each(rise, unit)}; {_each(rest, unit)}",
+                rise.low <= max(rest.high, 0.0))
         )  # fmt: skip
     return rows
 
 
-def _heap(sample: Sample) -> Heap:
-    assert sample.heap is not None
-    return sample.heap
-
-
-def _with_interval(rise: Slope, unit: str) -> str:
+def _each(rise: Slope, unit: str) -> str:
     return f"{rise.rise:+.1f}{unit} ({rise.low:+.1f} to {rise.high:+.1f})"
 
 

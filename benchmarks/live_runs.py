@@ -211,6 +211,22 @@ class _AnyStatus(urllib.request.HTTPErrorProcessor):
         return response
 
 
+def given_out(sample: Sample) -> float:
+    """By the C library, in kB."""
+    return _heap(sample).c_kb
+
+
+def python_blocks(sample: Sample) -> float:
+    """Small objects of Python."""
+    return _heap(sample).python_blocks
+
+
+def _heap(sample: Sample) -> Heap:
+    if sample.heap is None:
+        raise RuntimeError("this run's heap is not watched")
+    return sample.heap
+
+
 def unaccounted(summary: dict[str, Any]) -> int:
     """Frames of all sources that were neither used nor skipped nor dropped."""
     return sum(
