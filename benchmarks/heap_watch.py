@@ -13,13 +13,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import runpy
 import socket
 import sys
 import threading
 from dataclasses import asdict, dataclass
 from typing import IO
-
-from edgevid.cli import main
 
 
 @dataclass(frozen=True)
@@ -70,4 +69,4 @@ def _answer(channel: IO[str]) -> None:
 if __name__ == "__main__":
     standard_input = socket.socket(fileno=0).makefile("rw")
     threading.Thread(target=_answer, args=(standard_input,), daemon=True).start()
-    sys.exit(main())
+    runpy.run_module("edgevid", run_name="__main__")
