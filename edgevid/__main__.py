@@ -1,7 +1,5 @@
 """`python -m edgevid`."""
 
-import sys
+from edgevid.cli import entry
 
-from edgevid.cli import main
-
-sys.exit(main())
+entry()

@@ -7,7 +7,11 @@ status 2; a fault of edgevid is a traceback and exit status 1; Ctrl-C is exit st
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import threading
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -74,3 +78,18 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return result if isinstance(result, int) else 0
+
+
+def entry() -> NoReturn:
+    """`main` as a process: ends it with its exit status, whatever still hangs.
+
+    A thread that waits in a driver or a library for a source cannot be ended, and crashes where
+    Python takes itself apart around it. The process then ends at once: all has been written.
+    """
+    status = main()
+    if any(t.daemon and t.name.startswith("edgevid-") for t in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # closed, or its reader went away
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)

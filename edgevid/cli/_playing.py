@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgevid.sinks import WindowSink
     from edgevid.sinks.delivery import Delivery
 
-DRAIN_S = 1.2
+DRAIN_S = 0.8
 """How long a stream that is to end may still answer."""
 
 FLUSH_S = 0.5
