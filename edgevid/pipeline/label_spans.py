@@ -1,4 +1,4 @@
-"""Labels over time, the last of them, in memory that is taken once."""
+"""Labels over time: the last of them, in 16 bytes each."""
 
 from __future__ import annotations
 
@@ -31,31 +31,23 @@ class LabelSpans:
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        # Rings: objects that come by the hour and stay would look like a leak for as long.
-        self._starts = array("d", bytes(8 * most))
-        self._labels = [""] * most
-        self._count = 0
+        self._most = most
+        # Not as objects: those of some hours, which stay, would look like a leak for as long.
+        self._starts = array("d")
+        self._labels: list[str] = []
         self._end_s = 0.0
-
-    @property
-    def changes(self) -> int:
-        return max(self._count - 1, 0)
+        self.changes = 0
 
     def add(self, label: str, start_s: float, end_s: float) -> None:
         """Take the label of a window, in seconds of the source's clock."""
-        most = len(self._labels)
-        if not self._count or self._labels[(self._count - 1) % most] != label:
-            self._starts[self._count % most] = self._end_s if self._count else start_s
-            self._labels[self._count % most] = label
-            self._count += 1
+        if not self._labels or self._labels[-1] != label:
+            self.changes += bool(self._labels)
+            self._starts.append(self._end_s if self._labels else start_s)
+            self._labels.append(label)
+            del self._starts[: -self._most], self._labels[: -self._most]
         self._end_s = end_s
 
     def spans(self) -> list[LabelSpan]:
         """Those kept, in order; each ends where the next one starts."""
-        most = len(self._labels)
-        at = [i % most for i in range(max(self._count - most, 0), self._count)]
-        ends = [*(self._starts[i] for i in at[1:]), self._end_s]
-        return [
-            LabelSpan(self._labels[i], self._starts[i], end_s)
-            for i, end_s in zip(at, ends, strict=False)
-        ]
+        ends = [*self._starts[1:], self._end_s]
+        return [LabelSpan(*span) for span in zip(self._labels, self._starts, ends, strict=False)]

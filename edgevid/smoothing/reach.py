@@ -93,7 +93,7 @@ class SlidingSum:
             self._sum = np.zeros(row.shape)
         if row.shape != self._sum.shape:
             raise ValueError(f"scores are {self._sum.shape}; got {row.shape}")
-        # Widened first: an addition of both kinds of float takes three times as long.
+        # Widened first: an addition of both kinds of float takes twice as long.
         wide = row.astype(np.float64)
         self._rows.append(wide)
         self._sum += wide
