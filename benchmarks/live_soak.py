@@ -109,10 +109,14 @@ def _rows(
     resident = slope(hours, [s.rss_mb for s in warm])
     lost = unaccounted(ending.summary)
     length = f"{seconds / 60:g} min, {_CAMERAS} streams"
+    sources = ending.summary["sources"]
+    least, most = (pick(one["clips"] for one in sources) for pick in (min, max))
+    over = [one["error"] for one in sources if one["error"]]
     return [
         Row("soak", f"{length}; faults: {what}; {outages} outages", "no crash",
-            f"status {ending.status}, {ending.summary['clips']} windows answered",
-            ending.status == 0),
+            f"status {ending.status}; {least} to {most} windows of each answered; "
+            f"ended for good: {'; '.join(over) or 'none'}",
+            ending.status == 0 and not over),
         Row("soak", "slope of the memory given out "
             f"({given_out(warm[-1]) / 1e3:.0f} MB at the end)", "zero within noise",
             _an_hour(held), held.is_zero),

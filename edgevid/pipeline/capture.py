@@ -139,32 +139,47 @@ class CaptureThread(threading.Thread):
             self._inbox.finish(self._lane)
 
     def _play(self, named: NamedSource) -> None:
+        error: EdgevidError | None = None
+        fault: Exception | None = None
         try:
-            reader = _Reader(named, self._job, self._put, self._stopping, self._lane)
-        except (EdgevidError, _NeverThere) as exc:
-            error = exc if isinstance(exc, EdgevidError) else None
-            self.ended.append(SourceEnded(named.name, SourceStats(), 0, error))
-            self._put(self.ended[-1])
-            return
-        self._reader = reader
-        error = None
-        try:
-            is_live = reader.source.info.is_live
-            self._inbox.set_live(self._lane, is_live)
-            if is_live or self._job.real_time:
-                _give_way(self._inbox.lanes)
-            reader.read_all()
+            self._reader = _Reader(named, self._job, self._put, self._stopping, self._lane)
+            self._read(self._reader)
+        except _NeverThere:
+            pass
         except EdgevidError as exc:
             error = exc
+        except Closed:
+            raise
+        except Exception as exc:
+            error, fault = _unforeseen(named.name, exc), exc
         finally:
-            source = reader.source
-            self.ended.append(SourceEnded(source.source_id, source.stats, reader.sampled, error))
-            self._reader = None
-            source.close()
+            reader, self._reader = self._reader, None
+            stats = (named.name, SourceStats(), 0)
+            if reader is not None:
+                stats = (reader.source.source_id, reader.source.stats, reader.sampled)
+            self.ended.append(SourceEnded(*stats, error, fault=fault))
+            if reader is not None:
+                reader.source.close()
         self._put(self.ended[-1])
+
+    def _read(self, reader: _Reader) -> None:
+        is_live = reader.source.info.is_live
+        self._inbox.set_live(self._lane, is_live)
+        if is_live or self._job.real_time:
+            _give_way(self._inbox.lanes)
+        reader.read_all()
 
     def _put(self, *items: Captured) -> None:
         self._inbox.put(self._lane, *items)
+
+
+def _unforeseen(name: str, fault: Exception) -> SourceError:
+    """What the other sources' readers see of a fault that nobody foresaw."""
+    return SourceError(
+        f"{name} is played no more, for a fault of edgevid or of a library: "
+        f"{type(fault).__name__}: {fault}",
+        "Report it with the traceback, which the log (--log) holds",
+    )
 
 
 def _give_way(lanes: int) -> None:

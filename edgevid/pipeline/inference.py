@@ -190,7 +190,7 @@ class Inference:
         self._lanes.pop(number, None)
         self._outbox.put(message)
         if message.error is not None and all(self._alone):
-            raise message.error
+            raise message.fault or message.error
 
     def _sampled(self, number: int, sample: SampledFrame) -> None:
         lane = self._lanes[number]

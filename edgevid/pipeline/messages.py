@@ -62,6 +62,8 @@ class SourceEnded:
         frames_sampled: How many frames the sampler took.
         error: Why it ended early; None at its natural end.
         fates: What became of them.
+        fault: What `error` tells of, where it is a fault of edgevid or of a library, not of
+            the source.
     """
 
     source_id: str
@@ -69,6 +71,7 @@ class SourceEnded:
     frames_sampled: int
     error: EdgevidError | None = None
     fates: Fates = Fates()
+    fault: Exception | None = None
 
     @property
     def frames_skipped(self) -> int:

@@ -14,7 +14,7 @@ from edgevid.sources.decoder import NoPicture, StreamDecoder
 from edgevid.sources.pixels import BgrConverter, upright_size
 from edgevid.sources.timestamps import Timeline
 from edgevid.sources.uri import is_live_scheme, local_path, redact, scheme_of
-from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats
+from edgevid.types import Frame, FrameTime, SourceInfo, SourceStats, UInt8Array
 
 FALLBACK_FPS = 25.0
 """Replaces missing timestamps where the container names no believable frame rate."""
@@ -197,7 +197,8 @@ class ContainerSource:
         """The next frame that `want` accepts; None at the end.
 
         Raises:
-            SourceError: The connection broke, or nothing came within the time-out.
+            SourceError: The connection broke, nothing came within the time-out, or a picture cannot
+                be converted.
         """
         while (current := self._ahead or self._pull()) is not None:
             picture, pts_s, received_ns = current
@@ -211,12 +212,23 @@ class ContainerSource:
             frame_time = FrameTime(self._frames_read, pts_s, next_pts_s, received_ns)
             self._frames_read += 1
             if want(frame_time):
-                data = self._convert(picture)
+                data = self._converted(picture)
                 if data.shape != self._shape:
                     self._sizes += 1
                     self._shape = data.shape
                 return Frame(data, frame_time, self._source_id)
         return None
+
+    def _converted(self, picture: av.VideoFrame) -> UInt8Array:
+        try:
+            return self._convert(picture)
+        except av.FFmpegError as exc:
+            # Damaged headers may claim pictures of any size.
+            raise SourceError(
+                f"{self._source_id}: a picture of {picture.width}x{picture.height} "
+                f"{picture.format.name} cannot be converted: {_reason(exc)}",
+                "Check the encoder's settings, and that nothing on the way damages the stream",
+            ) from None
 
     def _pull(self) -> tuple[av.VideoFrame, float, int] | None:
         try:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from queue import Full, Queue
+from traceback import format_exception
 from typing import Any, Literal
 
 from edgevid.errors import OutputError
@@ -99,6 +100,8 @@ class FactLog:
         elif isinstance(result, SourceEnded):
             level: Level = "info" if result.error is None else "error"
             reason = {} if result.error is None else {"reason": str(result.error)}
+            if result.fault is not None:
+                reason["traceback"] = "".join(format_exception(result.fault))
             self.write(
                 level, "source ended", source=result.source_id,
                 frames_read=result.stats.frames_read, frames_dropped=result.fates.frames_dropped,

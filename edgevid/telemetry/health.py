@@ -25,10 +25,11 @@ class Health:
         self._seen_s = clock()
         self._last_label_s: dict[str, float] = {}
         self._away: dict[str, bool] = {}
+        self._live: set[str] = set()
 
     @property
     def away(self) -> dict[str, bool]:
-        """Name to whether it is lost at the moment, for every source that plays."""
+        """Name to whether it is lost, for every source that plays or is lost for good."""
         return dict(self._away)
 
     def note(self, result: Result) -> None:
@@ -39,9 +40,19 @@ class Health:
             self._away[result.source_id] = result.lasted_s is None
         elif isinstance(result, SourceStarted):
             self._away[result.source_id] = False
+            if result.info.is_live:
+                self._live.add(result.source_id)
         elif isinstance(result, SourceEnded):
-            self._away.pop(result.source_id, None)
-            self._last_label_s.pop(result.source_id, None)
+            self._ended(result)
+
+    def _ended(self, source: SourceEnded) -> None:
+        name = source.source_id
+        self._last_label_s.pop(name, None)
+        self._away.pop(name, None)
+        # A camera that ended by a fault is missed; one that was taken out, or a file, is not.
+        if source.error is not None and name in self._live:
+            self._away[name] = True
+        self._live.discard(name)
 
     def seen(self) -> None:
         """The main loop turned once more."""

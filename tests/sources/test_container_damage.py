@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 from source_media import (
     copy_from,
@@ -16,6 +17,8 @@ from source_media import (
 from edgevid.errors import SourceError
 from edgevid.sources import open_source
 from edgevid.sources.decoder import MAX_FRAMES_WITHOUT_KEY
+from edgevid.sources.pixels import BgrConverter
+from edgevid.types import UInt8Array
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -175,3 +178,24 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(av, "open", deny)
     with pytest.raises(SourceError, match="cannot be read: Permission denied"):
         open_source(path)
+
+
+def test_a_picture_that_cannot_be_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert, count = BgrConverter.__call__, 0
+
+    def refuse_the_third(self: BgrConverter, frame: av.VideoFrame) -> UInt8Array:
+        nonlocal count
+        count += 1
+        if count == 3:
+            frame.color_range = 3  # there is no such range
+        return convert(self, frame)
+
+    monkeypatch.setattr(BgrConverter, "__call__", refuse_the_third)
+    source = open_source(make_video(tmp_path / "odd.mp4", frames=5))
+    assert source.read() is not None
+    assert source.read() is not None
+    with pytest.raises(SourceError, match=r"odd\.mp4: a picture of 160x120 yuv420p cannot be"):
+        source.read()
+    source.close()

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edgevid.device.thermal import temperatures
-from edgevid.errors import OutputError, SourceError, SpecError
+from edgevid.errors import EdgevidError, OutputError, SourceError, SpecError
 from edgevid.pipeline import CaptureJob, NamedSource, SourceEnded, SourceStarted, Stream
 from edgevid.pipeline.messages import Fates
 from edgevid.sources.synthetic import SyntheticSource
@@ -140,6 +140,32 @@ def test_health_tells_a_hanging_loop_a_lost_source_and_one_without_a_label():
     finally:
         server.close()
         running.close()
+
+
+def ended(name: str, error: EdgevidError | None = None) -> SourceEnded:
+    return SourceEnded(name, SourceStats(), 0, error)
+
+
+def test_a_camera_lost_for_good_is_missed_and_one_that_was_taken_out_is_not():
+    well = Health()
+    for name in ("a", "b"):
+        well.note(started(name))
+    well.note(ended("a"))
+    assert well.away == {"b": False}
+    well.note(ended("b", SourceError("b did not come back")))
+    assert well.away == {"b": True}
+    assert well.report()["sources"] == {"b": {"away": True, "last_label_age_s": None}}
+    assert not well.report()["ready"]
+    well.note(started("b"))
+    assert well.away == {"b": False}
+
+
+def test_a_broken_file_is_not_missed():
+    well = Health()
+    info = SourceInfo(8, 6, 25.0, 100, False, "a file")
+    well.note(SourceStarted("a.mp4", info, 1, ()))
+    well.note(ended("a.mp4", SourceError("a.mp4 cannot be read")))
+    assert well.away == {}
 
 
 @pytest.mark.parametrize(
