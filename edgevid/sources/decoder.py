@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import av
@@ -84,7 +85,7 @@ class StreamDecoder:
         smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
         chosen = self._stream.index
         try:
-            for packet in self._container.demux():
+            for packet in self._demuxed():
                 index = packet.stream.index
                 self._note_end(packet, index)
                 if index != chosen:
@@ -100,6 +101,13 @@ class StreamDecoder:
             self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
         self._missing = self._count_missing()
         self.finished = True
+
+    def _demuxed(self) -> Iterator[Any]:
+        """Of all streams, then one of each without data, which empties its decoder."""
+        # Streams that appear on the way, as damaged bytes may claim, PyAV does not know. Where it
+        # looks for them, at the very end, it has given out all there is.
+        with suppress(IndexError):
+            yield from self._container.demux()
 
     def _watch(self, timeout_s: float, shown: bool) -> None:
         # Looked at after the reader has taken the picture: what it did is no silence.

@@ -77,9 +77,9 @@ def copy_from(whole: Path, path: Path, start: int) -> Path:
     return path
 
 
-def make_sound(path: Path, cover: bool = False) -> Path:
-    """Half a second of silence, with a picture on its cover where asked."""
-    with av.open(str(path), "w") as out:
+def make_sound(path: Path, cover: bool = False, **options: str) -> Path:
+    """Half a second of silence, with a picture on its cover where asked; `options` of the muxer."""
+    with av.open(str(path), "w", options=options) as out:
         sound: Any = out.add_stream("libmp3lame" if path.suffix == ".mp3" else "aac", rate=44100)
         if cover:
             art: Any = out.add_stream("mjpeg", rate=1)

@@ -180,6 +180,25 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         open_source(path)
 
 
+def test_a_stream_that_appears_on_the_way(tmp_path: Path) -> None:
+    nothing = b"\x47\x1f\xff\x10" + 184 * b"\xff"
+    path = make_video(tmp_path / "a.ts", frames=60, bf="0")
+    video = path.read_bytes()
+    sound = make_sound(tmp_path / "sound.ts", mpegts_start_pid="512").read_bytes()
+    # Farther in than FFmpeg looks when it opens the file, from the start and from the end.
+    path.write_bytes(video + 30_000 * nothing + sound + video + 2_000 * nothing + video)
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 1
+        with pytest.raises(IndexError):
+            list(container.demux())
+    source = open_source(path)
+    indices = read_indices(source)
+    # The sound's table of streams cuts off the packets that are open when it comes.
+    assert indices[:50] == list(range(50))
+    assert indices[-60:] == list(range(60))
+    assert len(indices) + source.stats.frames_lost == 180
+
+
 def test_a_picture_that_cannot_be_converted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
