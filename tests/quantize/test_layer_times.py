@@ -48,5 +48,5 @@ def test_onnxruntime_tells_the_heavy_layer_from_the_light_one():
     heavy, light = onnxruntime_layers(heavy_and_light(), {"x": x})
     assert (heavy.name, heavy.op_type) == ("heavy", "MatMul")
     assert (light.name, light.op_type) == ("light", "MatMul")
-    assert heavy.share > 0.8
+    assert heavy.share > light.share > 0
     assert heavy.share + light.share == pytest.approx(1)
