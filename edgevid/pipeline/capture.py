@@ -154,12 +154,13 @@ class CaptureThread(threading.Thread):
             error, fault = _unforeseen(named.name, exc), exc
         finally:
             reader, self._reader = self._reader, None
-            stats = (named.name, SourceStats(), 0)
-            if reader is not None:
-                stats = (reader.source.source_id, reader.source.stats, reader.sampled)
-            self.ended.append(SourceEnded(*stats, error, fault=fault))
-            if reader is not None:
-                reader.source.close()
+            if reader is None:
+                self.ended.append(SourceEnded(named.name, SourceStats(), 0, error, fault=fault))
+            else:
+                source, sampled = reader.source, reader.sampled
+                ended = SourceEnded(source.source_id, source.stats, sampled, error, fault=fault)
+                self.ended.append(ended)
+                source.close()
         self._put(self.ended[-1])
 
     def _read(self, reader: _Reader) -> None:

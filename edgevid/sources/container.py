@@ -223,7 +223,7 @@ class ContainerSource:
         try:
             return self._convert(picture)
         except av.FFmpegError as exc:
-            # Damaged headers may claim pictures of any size.
+            # What a damaged header claims of a picture need not be possible.
             raise SourceError(
                 f"{self._source_id}: a picture of {picture.width}x{picture.height} "
                 f"{picture.format.name} cannot be converted: {_reason(exc)}",
