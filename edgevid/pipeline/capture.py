@@ -153,13 +153,15 @@ class CaptureThread(threading.Thread):
         except Exception as exc:
             error, fault = _unforeseen(named.name, exc), exc
         finally:
-            reader, self._reader = self._reader, None
+            reader = self._reader
             if reader is None:
                 self.ended.append(SourceEnded(named.name, SourceStats(), 0, error, fault=fault))
             else:
                 source, sampled = reader.source, reader.sampled
                 ended = SourceEnded(source.source_id, source.stats, sampled, error, fault=fault)
+                # Told before it no longer plays: `progress` must find it in one of both.
                 self.ended.append(ended)
+                self._reader = None
                 source.close()
         self._put(self.ended[-1])
 
