@@ -74,11 +74,18 @@ def soak(minutes: float, short: bool) -> list[Row]:
             ) as run:  # fmt: skip
                 run.wait_for(lambda: len(run.predictions) == _CAMERAS)
                 samples = _watch(run, seconds)
-                outages = sum(line.data["lasted_s"] is None for line in run.lines)
+                outages = sum(line.data["attempts"] == 0 for line in run.lines)
                 ending = run.stop()
+            unforeseen = _unforeseen(log)
     finally:
         cameras.close()
-    return _rows(seconds, dict(cameras.faults), outages, samples, ending)
+    return _rows(seconds, dict(cameras.faults), outages, samples, ending, unforeseen)
+
+
+def _unforeseen(log: Path) -> list[str]:
+    """What the log tells of faults of edgevid or of a library."""
+    facts = [json.loads(line) for line in log.read_text().splitlines()]
+    return [fact["reason"] for fact in facts if "traceback" in fact]
 
 
 def _watch(run: LiveRun, seconds: float) -> list[Sample]:
@@ -100,7 +107,12 @@ def _watch(run: LiveRun, seconds: float) -> list[Sample]:
 
 
 def _rows(
-    seconds: float, faults: dict[str, int], outages: int, samples: list[Sample], ending: Ending
+    seconds: float,
+    faults: dict[str, int],
+    outages: int,
+    samples: list[Sample],
+    ending: Ending,
+    unforeseen: list[str],
 ) -> list[Row]:
     what = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
     warm = samples[int(len(samples) * _WARM_UP) :]
@@ -115,8 +127,9 @@ def _rows(
     return [
         Row("soak", f"{length}; faults: {what}; {outages} outages", "no crash",
             f"status {ending.status}; {least} to {most} windows of each answered; "
-            f"ended for good: {'; '.join(over) or 'none'}",
-            ending.status == 0 and not over),
+            f"ended for good: {'; '.join(over) or 'none'}; "
+            f"faults that nobody foresaw: {'; '.join(unforeseen) or 'none'}",
+            ending.status == 0 and not over and not unforeseen),
         Row("soak", "slope of the memory given out "
             f"({given_out(warm[-1]) / 1e3:.0f} MB at the end)", "zero within noise",
             _an_hour(held), held.is_zero),

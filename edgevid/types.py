@@ -118,14 +118,15 @@ class SourceStats:
 
 @dataclass(frozen=True)
 class Outage:
-    """A live source was lost, or is back.
+    """A live source was lost, is back, or is still away for a fault that nobody foresaw.
 
     Attributes:
         source_id: Name of the source.
         at_s: Presentation time of its last frame before, in seconds.
-        reason: Why it was lost.
+        reason: Why it was lost, or that fault.
         attempts: How often it was tried again so far.
         lasted_s: Seconds from its last frame to the first one after; None: it is still away.
+        traceback: Where it was lost by a fault of edgevid or of a library, not by its own.
     """
 
     source_id: str
@@ -133,6 +134,12 @@ class Outage:
     reason: str
     attempts: int = 0
     lasted_s: float | None = None
+    traceback: str | None = None
+
+    @property
+    def is_loss(self) -> bool:
+        """True where the outage begins with this."""
+        return self.lasted_s is None and self.attempts == 0
 
 
 @record

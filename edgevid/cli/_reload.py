@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Reloader:
     """Makes a running stream play the sources that the file names now.
+
+    One that ended by an error is tried again.
 
     A file with a mistake changes nothing. Everything but the sources takes effect at the next
     start, and is named where it changed.
@@ -41,7 +43,12 @@ class Reloader:
         self._opening = opening
         self._names = [(source, self._names_of(source)) for source in config.sources]
 
-    def __call__(self) -> None:
+    def __call__(self, taken_out: Callable[[str], None]) -> None:
+        """Read the file again.
+
+        Args:
+            taken_out: Told the name of each source that leaves.
+        """
         try:
             fresh = read_config(self._config.path, self._command)
         except EdgevidError as exc:
@@ -50,18 +57,21 @@ class Reloader:
         notice(f"{fresh.path} was read again")
         for key in _changed(self._config, fresh):
             warning(f"{key} changed: that takes effect at the next start")
-        self._change_sources(self._config.sources, fresh.sources)
+        before = self._config.sources
+        again = [source for source in before if self._has_failed(source)]
+        stay = [source for source in before if source in fresh.sources and source not in again]
+        for source in before:
+            if source not in stay:
+                for name in self._stop(source):
+                    taken_out(name)
+        self._add([source for source in fresh.sources if source not in stay])
         self._config = SiteConfig(fresh.path, self._config.values, fresh.sources)
 
-    def _change_sources(self, before: Sequence[SiteSource], now: Sequence[SiteSource]) -> None:
-        for source in before:
-            if source not in now:
-                self._stop(source)
-        for source in now:
-            if source in before:
-                continue
+    def _add(self, sources: Sequence[SiteSource]) -> None:
+        for source in sources:
             try:
-                lane = self._opening.open_lane(source.place, source.name)
+                # Not opened here, where a camera that does not answer would hold up all answers.
+                lane = self._opening.lane(source.place, source.name)
                 self._running.add_lane(lane, source.priority)
                 self._names.append((source, [named.name for named in lane]))
             except EdgevidError as exc:
@@ -70,12 +80,21 @@ class Reloader:
     def _names_of(self, source: SiteSource) -> list[str]:
         return [named.name for named in self._opening.lane(source.place, source.name)]
 
-    def _stop(self, source: SiteSource) -> None:
-        for playing, names in self._names:
-            if playing == source:
-                for name in names:
-                    self._running.stop_source(name)
+    def _playing(self, source: SiteSource) -> list[str]:
+        """The names that it has."""
+        return [name for playing, names in self._names if playing == source for name in names]
+
+    def _has_failed(self, source: SiteSource) -> bool:
+        """True also of one that stood for nothing."""
+        return all(map(self._running.has_failed, self._playing(source)))
+
+    def _stop(self, source: SiteSource) -> list[str]:
+        """The names that it had."""
+        stopped = self._playing(source)
+        for name in stopped:
+            self._running.stop_source(name)
         self._names = [known for known in self._names if known[0] != source]
+        return stopped
 
 
 def _changed(before: SiteConfig, now: SiteConfig) -> list[str]:

@@ -23,6 +23,8 @@ def render_summary(summary: Summary, console: Console | None = None) -> None:
             console.print(line)
         for note in source.notes:
             console.print(f"  note: {escape(note)}", soft_wrap=True)
+        if source.error:
+            console.print(f"  [red]error: {escape(source.error)}[/]", soft_wrap=True)
     figures = summary.to_dict()
     console.print(
         f"\n{figures['clips']} clips in {figures['elapsed_s']:.2f} s: "

@@ -105,8 +105,12 @@ class Watchers:
 
     def note(self, result: Result) -> None:
         """Hand on one result."""
+        from edgevid.pipeline import SourceEnded
+
         if isinstance(result, Prediction):
             self._note_blank(result.source_id, result.blank)
+        if isinstance(result, SourceEnded) and result.error is not None and self._has_others:
+            warning(f"{result.error}; the other sources go on")
         if self._health is not None:
             self._health.note(result)
         if self._systemd is not None:
@@ -115,6 +119,11 @@ class Watchers:
             self._metrics.note(result)
         if self._log is not None:
             self._log.note(result)
+
+    @property
+    def _has_others(self) -> bool:
+        """False where an error ends the run, which says it then."""
+        return self._running is not None and self._running.num_sources > 1
 
     def _note_blank(self, source: str, blank: bool) -> None:
         """Say it once where a source begins to show one colour, and where it ends."""
@@ -133,6 +142,11 @@ class Watchers:
         """Say which pipeline a source is read with, where it is read with one."""
         if message.info.pipeline and not self._quiet:
             notice(f"Reading with: {message.info.pipeline}")
+
+    def taken_out(self, name: str) -> None:
+        """A source is wanted no more."""
+        if self._health is not None:
+            self._health.forget(name)
 
     def seen(self) -> None:
         """The main loop turned once more."""

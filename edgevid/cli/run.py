@@ -12,7 +12,7 @@ import click
 from edgevid.cli._bundles import open_bundle
 from edgevid.cli._config import SiteSource, current_config, load_config
 from edgevid.cli._decisions import events_option, export_option, export_sinks
-from edgevid.cli._messages import notice, warning
+from edgevid.cli._messages import notice
 from edgevid.cli._output import write_json
 from edgevid.errors import SourceError, SpecError
 from edgevid.inputs import FLOW_METHODS
@@ -277,7 +277,7 @@ def _hangup(
                 sink.reopen()
         watchers.reopen()
         if reloader is not None:
-            reloader()
+            reloader(watchers.taken_out)
 
     return hangup
 
@@ -361,8 +361,5 @@ def _report(summary: Summary, options: dict[str, Any]) -> None:
 
     if not options["quiet"]:
         render_summary(summary)
-    for source in summary.sources:
-        if source.error:
-            warning(source.error)
     if options["summary_file"]:
         write_json(summary.to_dict(), options["summary_file"])

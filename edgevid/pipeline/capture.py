@@ -92,25 +92,50 @@ class CaptureThread(threading.Thread):
     Every source ends with a `SourceEnded` that holds its error, if any; then the next one is
     played.
 
+    Args:
+        lane: Of the inbox.
+        sources: Played one after another.
+        job: What to do with each.
+        inbox: Where samples go.
+        after: Threads that had sources of the same names: nothing of theirs must come later.
+
     Attributes:
         ended: The `SourceEnded` of each source so far, also of one that was stopped.
         crash: What ended the thread, if nothing foresaw it.
     """
 
-    def __init__(self, lane: int, sources: Sequence[NamedSource], job: CaptureJob, inbox: Inbox):
+    def __init__(
+        self,
+        lane: int,
+        sources: Sequence[NamedSource],
+        job: CaptureJob,
+        inbox: Inbox,
+        after: Sequence[CaptureThread] = (),
+    ) -> None:
         super().__init__(name=f"edgevid-capture-{lane}", daemon=True)
         self._lane = lane
         self._sources = sources
         self._job = job
         self._inbox = inbox
+        self._after = after
         self.ended: list[SourceEnded] = []
         self.crash: BaseException | None = None
         self._stopping = threading.Event()
         self._reader: _Reader | None = None
 
-    def plays(self, name: str) -> bool:
-        """True where one of the lane's sources has that name."""
-        return any(source.name == name for source in self._sources)
+    @property
+    def names(self) -> set[str]:
+        """Of the lane's sources."""
+        return {source.name for source in self._sources}
+
+    @property
+    def is_over(self) -> bool:
+        """True once it was stopped or has played everything; it may still be at it."""
+        return self._stopping.is_set()
+
+    def has_failed(self, name: str) -> bool:
+        """True where a source of the lane has ended by an error."""
+        return any(one.source_id == name and one.error is not None for one in list(self.ended))
 
     def so_far(self) -> SourceEnded | None:
         """What was read of the source that plays; None between two."""
@@ -127,6 +152,10 @@ class CaptureThread(threading.Thread):
 
     def run(self) -> None:
         try:
+            for thread in self._after:
+                thread.join()
+                self._inbox.wait_until_taken(thread._lane)
+            self._after = ()
             for source in self._sources:
                 if self._stopping.is_set():
                     break
@@ -136,6 +165,7 @@ class CaptureThread(threading.Thread):
         except BaseException as exc:
             self.crash = exc
         finally:
+            self._stopping.set()
             self._inbox.finish(self._lane)
 
     def _play(self, named: NamedSource) -> None:
@@ -148,21 +178,19 @@ class CaptureThread(threading.Thread):
             pass
         except EdgevidError as exc:
             error = exc
-        except Closed:
-            raise
         except Exception as exc:
             error, fault = _unforeseen(named.name, exc), exc
         finally:
+            wanted = not self._stopping.is_set()
             reader = self._reader
-            if reader is None:
-                self.ended.append(SourceEnded(named.name, SourceStats(), 0, error, fault=fault))
-            else:
-                source, sampled = reader.source, reader.sampled
-                ended = SourceEnded(source.source_id, source.stats, sampled, error, fault=fault)
-                # Told before it no longer plays: `progress` must find it in one of both.
-                self.ended.append(ended)
-                self._reader = None
-                source.close()
+            live = reader.source.info.is_live if reader else named.can_return
+            read = self.so_far() or SourceEnded(named.name, SourceStats(), 0)
+            missed = error is not None and live and wanted
+            # Told before it no longer plays: `progress` must find it in one of both.
+            self.ended.append(replace(read, error=error, fault=fault, missed=missed))
+            self._reader = None
+            if reader is not None:
+                reader.source.close()
         self._put(self.ended[-1])
 
     def _read(self, reader: _Reader) -> None:

@@ -64,6 +64,7 @@ class SourceEnded:
         fates: What became of them.
         fault: What `error` tells of, where it is a fault of edgevid or of a library, not of
             the source.
+        missed: A camera or stream that ended by an error while it was wanted.
     """
 
     source_id: str
@@ -72,6 +73,7 @@ class SourceEnded:
     error: EdgevidError | None = None
     fates: Fates = Fates()
     fault: Exception | None = None
+    missed: bool = False
 
     @property
     def frames_skipped(self) -> int:

@@ -20,8 +20,8 @@ _GATHER_S = 0.1
 """How long a reader may sleep beside what need not be read at once, while more of it comes."""
 
 
-class Closed(Exception):
-    """The other side is gone: stop working."""
+class Closed(BaseException):
+    """The other side is gone: stop working. No error, so that nobody takes it for one."""
 
 
 class Waiting(Exception):
@@ -114,6 +114,18 @@ class Inbox:
         with self._lock:
             self._unfinished.discard(lane)
             self._filled.ring()
+
+    def wait_until_taken(self, lane: int) -> None:
+        """Wait until nothing is left of a lane that has finished.
+
+        Raises:
+            Closed: The inbox was closed.
+        """
+        with self._lock:
+            while not self._closed and self._lanes[lane].items:
+                self._wait_for_room()
+            if self._closed:
+                raise Closed
 
     def get(
         self, held: Collection[int] = (), until_s: float | None = None

@@ -13,9 +13,10 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
+from edgevid.errors import SourceError
 from edgevid.events import EventRules
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
 from edgevid.pipeline.event_tracker import EventTracker
@@ -124,9 +125,22 @@ class Stream(Iterator[Prediction]):
         raise StopIteration
 
     def add_lane(self, sources: Sequence[NamedSource], priority: int = 1) -> None:
-        """Play more sources beside those that play; of no effect once the stream has ended."""
+        """Play more sources beside those that play; of no effect once the stream has ended.
+
+        They are opened on a thread of their own. Sources that follow stopped ones of the same name
+        begin when those have ended.
+
+        Raises:
+            SourceError: One of that name plays already.
+        """
+        names = {source.name for source in sources}
+        before = [capture for capture in self._captures if capture.names & names]
+        if taken := {name for capture in before if not capture.is_over for name in capture.names}:
+            name = min(taken & names)
+            raise SourceError(f"source {name!r} plays already", "Name each source once")
         self._alone[:] = [False]
-        capture = CaptureThread(self._inbox.add_lane(priority), sources, self._job, self._inbox)
+        number = self._inbox.add_lane(priority)
+        capture = CaptureThread(number, sources, self._job, self._inbox, before)
         self._captures.append(capture)
         self._named.extend(sources)
         if self._started and self._close.alive:
@@ -135,8 +149,13 @@ class Stream(Iterator[Prediction]):
     def stop_source(self, name: str) -> None:
         """Stop reading the lane that holds a source of that name; the others go on."""
         for capture in self._captures:
-            if capture.plays(name):
+            if name in capture.names:
                 capture.stop()
+
+    def has_failed(self, name: str) -> bool:
+        """True where the source of that name ended by an error, and nothing took its place."""
+        *_, last = (None, *(capture for capture in self._captures if name in capture.names))
+        return last is not None and last.has_failed(name)
 
     def stop(self) -> None:
         """Stop reading every source. What is read already is answered, then the stream ends."""
@@ -176,17 +195,24 @@ class Stream(Iterator[Prediction]):
         """What became of the frames of every source so far. Safe to call from any thread."""
         found: dict[str, SourceProgress] = {}
         for number, capture in enumerate(list(self._captures)):
-            if (playing := capture.so_far()) is not None:
-                fates = self._inference.fates(number, playing.source_id)
-                # What was read is asked for again: it must not be less than what came of it.
-                now = capture.so_far()
-                if now is not None and now.source_id == playing.source_id:
-                    waiting = self._inbox.waiting(number)
-                    found[now.source_id] = SourceProgress.of(replace(now, fates=fates), waiting)
-            for ended in list(capture.ended):
-                fates = self._inference.fates(number, ended.source_id)
-                found[ended.source_id] = SourceProgress.of(replace(ended, fates=fates))
+            for one in self._progress_of(number, capture):
+                # A source that was taken out and added again counts on.
+                found[one.name] = found[one.name] + one if one.name in found else one
         return [*found.values()]
+
+    def _progress_of(self, number: int, capture: CaptureThread) -> Collection[SourceProgress]:
+        found: dict[str, SourceProgress] = {}
+        if (playing := capture.so_far()) is not None:
+            fates = self._inference.fates(number, playing.source_id)
+            # What was read is asked for again: it must not be less than what came of it.
+            now = capture.so_far()
+            if now is not None and now.source_id == playing.source_id:
+                waiting = self._inbox.waiting(number)
+                found[now.source_id] = SourceProgress.of(replace(now, fates=fates), waiting)
+        for ended in list(capture.ended):
+            fates = self._inference.fates(number, ended.source_id)
+            found[ended.source_id] = SourceProgress.of(replace(ended, fates=fates))
+        return found.values()
 
     def end_events(self) -> list[Event]:
         """End the events that are open: for a caller that does not read `results` to its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from edgevid.metrics import LatencyHistogram
@@ -99,6 +99,13 @@ class SourceProgress:
     clips_refused: int
     waiting: int = 0
 
+    def __add__(self, other: SourceProgress) -> SourceProgress:
+        """Both together, for two lives of one source."""
+        counts = (field.name for field in fields(self) if field.name != "name")
+        return SourceProgress(
+            self.name, *(getattr(self, count) + getattr(other, count) for count in counts)
+        )
+
     @classmethod
     def of(cls, message: SourceEnded, waiting: int = 0) -> SourceProgress:
         """From what would be said if the source ended now."""
@@ -186,9 +193,9 @@ class Summary:
     def outage(self, outage: Outage) -> None:
         """Count a loss when it begins, its length when it ends."""
         entry = self._entry(outage.source_id)
-        if outage.lasted_s is None:
+        if outage.is_loss:
             entry.outages += 1
-        else:
+        elif outage.lasted_s is not None:
             entry.away_s += outage.lasted_s
 
     def is_open(self, source_id: str) -> bool:

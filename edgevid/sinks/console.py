@@ -93,7 +93,8 @@ def _event_sentence(event: Event) -> str:
 def _outage_sentence(outage: Outage) -> str:
     source = printable(outage.source_id)
     if outage.lasted_s is None:
-        return f"{source} was lost at {outage.at_s:.2f} s: {printable(outage.reason)}"
+        said = f"was lost at {outage.at_s:.2f} s" if outage.is_loss else "is still away"
+        return f"{source} {said}: {printable(outage.reason)}"
     return f"{source} is back after {outage.lasted_s:.1f} s"
 
 

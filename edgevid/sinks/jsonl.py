@@ -99,7 +99,9 @@ class OutageLine(BaseModel):
     source: str = Field(description="Name of the source.")
     at_s: float = Field(description="Time of its last frame before, in seconds.")
     reason: str = Field(description="Why it was lost.")
-    attempts: int = Field(ge=0, description="How often it was tried again so far.")
+    attempts: int = Field(
+        ge=0, description="How often it was tried again so far; 0 in the line of its loss."
+    )
     lasted_s: float | None = Field(
         description="Seconds from that frame to the first one after; null: it is still away."
     )

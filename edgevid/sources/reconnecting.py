@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from traceback import format_exception
 
-from edgevid.errors import SourceError
+from edgevid.errors import EdgevidError, SourceError
 from edgevid.protocols import FrameSource, WantFrame, every_frame
 from edgevid.sources import heap
 from edgevid.types import Frame, FrameTime, Outage, SourceInfo, SourceStats
@@ -60,7 +61,8 @@ class ReconnectingSource:
     Frame numbers go on, and times go on by the clock on which frames arrive, also where a camera's
     own clock jumps ahead. The first frame after an outage or a jump says `restart`: nothing before
     it may be joined with it. The end of a live stream is an outage too: a camera that reboots
-    closes its connection as if it had finished.
+    closes its connection as if it had finished. So is a fault that nobody foresaw: what a damaged
+    packet finds in a library must not take a camera away for good.
 
     Args:
         source: The open source; or the error with which it did not open: then `connect` first.
@@ -149,6 +151,11 @@ class ReconnectingSource:
             except SourceError as exc:
                 self._lose(exc)
                 continue
+            except EdgevidError:
+                raise
+            except Exception as exc:
+                self._fail(exc)
+                continue
             if frame is not None:
                 return replace(frame, time=placed[0])
             self._lose(SourceError(f"{self._source_id} ended"))
@@ -198,15 +205,27 @@ class ReconnectingSource:
     def _lose(self, error: SourceError, how: str = "") -> None:
         self._disconnect()
         if self._outage is None:
-            self.outages += 1
-            at_s = self._last.pts_s if self._last else 0.0
             # Only of the first failure is it unknown whether waiting mends it.
             whole = str(error) if how else error.message
             said = whole.removeprefix(self._source_id).removeprefix(":")
-            reason = how + said.strip()
-            self._outage = Outage(self._source_id, at_s, reason)
+            self._tell_loss(how + said.strip())
+
+    def _fail(self, fault: Exception) -> None:
+        """Lose it by what nobody foresaw: that is told once in an outage, also in one that began
+        otherwise."""
+        self._disconnect()
+        if self._outage is None or self._outage.traceback is None:
+            reason = f"a fault of edgevid or of a library: {type(fault).__name__}: {fault}"
+            self._tell_loss(reason, "".join(format_exception(fault)))
+
+    def _tell_loss(self, reason: str, traceback: str | None = None) -> None:
+        if self._outage is None:
+            self.outages += 1
             self._lost_at = self._clock()
-            self._notify(self._outage)
+            at_s = self._last.pts_s if self._last else 0.0
+            self._outage = Outage(self._source_id, at_s, reason)
+        self._outage = replace(self._outage, reason=reason, traceback=traceback)
+        self._notify(self._outage)
 
     def _connect(self) -> bool:
         """Try until the source is back; False where stopped."""
@@ -229,6 +248,11 @@ class ReconnectingSource:
             try:
                 self._source = self._reopen()
             except SourceError:
+                continue
+            except EdgevidError:
+                raise
+            except Exception as exc:
+                self._fail(exc)
                 continue
             self._info = self._source.info
             self._shift_s = None

@@ -110,9 +110,10 @@ class FactLog:
 
     def _outage(self, outage: Outage) -> None:
         if outage.lasted_s is None:
+            fault = {} if outage.traceback is None else {"traceback": outage.traceback}
             self.write(
-                "warning", "source lost", source=outage.source_id, reason=outage.reason,
-                at_s=round(outage.at_s, 3),
+                "error" if fault else "warning", "source lost" if outage.is_loss else "still away",
+                source=outage.source_id, reason=outage.reason, at_s=round(outage.at_s, 3), **fault,
             )  # fmt: skip
         else:
             self.write(

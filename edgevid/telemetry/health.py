@@ -25,7 +25,8 @@ class Health:
         self._seen_s = clock()
         self._last_label_s: dict[str, float] = {}
         self._away: dict[str, bool] = {}
-        self._live: set[str] = set()
+        self._open: set[str] = set()
+        self._leaving: set[str] = set()
 
     @property
     def away(self) -> dict[str, bool]:
@@ -36,23 +37,29 @@ class Health:
         """Take in one result."""
         if isinstance(result, Prediction):
             self._last_label_s[result.source_id] = self._clock()
-        elif isinstance(result, Outage):
-            self._away[result.source_id] = result.lasted_s is None
-        elif isinstance(result, SourceStarted):
-            self._away[result.source_id] = False
-            if result.info.is_live:
-                self._live.add(result.source_id)
+        elif isinstance(result, (Outage, SourceStarted)):
+            is_loss = isinstance(result, Outage) and result.lasted_s is None
+            self._away[result.source_id] = is_loss
+            self._open.add(result.source_id)
         elif isinstance(result, SourceEnded):
-            self._ended(result)
+            self._ended(result.source_id, result.missed)
 
-    def _ended(self, source: SourceEnded) -> None:
-        name = source.source_id
+    def _ended(self, name: str, missed: bool) -> None:
+        self._drop(name)
+        if missed and name not in self._leaving:
+            self._away[name] = True
+        self._open.discard(name)
+        self._leaving.discard(name)
+
+    def forget(self, name: str) -> None:
+        """A source was taken out: it is not missed, however it ended or will end."""
+        self._drop(name)
+        if name in self._open:
+            self._leaving.add(name)
+
+    def _drop(self, name: str) -> None:
         self._last_label_s.pop(name, None)
         self._away.pop(name, None)
-        # A camera that ended by a fault is missed; one that was taken out, or a file, is not.
-        if source.error is not None and name in self._live:
-            self._away[name] = True
-        self._live.discard(name)
 
     def seen(self) -> None:
         """The main loop turned once more."""

@@ -78,9 +78,9 @@ class RunMetrics:
                 seconds = getattr(result.timings, f"{stage}_ms") / 1e3
                 self._stage_s.labels(stage).observe(seconds)
         elif isinstance(result, Outage):
-            if result.lasted_s is None:
+            if result.is_loss:
                 self._outages.labels(result.source_id).inc()
-            else:
+            elif result.lasted_s is not None:
                 self._away_s.labels(result.source_id).inc(result.lasted_s)
 
     def collect(self) -> Iterator[Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,10 +36,15 @@ class Running:
         )
 
     def predictions(self, source: str) -> int:
+        return len(self.times(source))
+
+    def times(self, source: str) -> list[float]:
+        """When its predictions were written."""
         if not self.lines.exists():
-            return 0
+            return []
         lines = self.lines.read_text().rpartition("\n")[0].splitlines()
-        return sum(json.loads(line)["source"] == source for line in lines)
+        found = [json.loads(line) for line in lines]
+        return [one["unix_s"] for one in found if one["source"] == source]
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         until_s = time.monotonic() + 30
@@ -92,6 +99,34 @@ def test_sighup_changes_the_sources_and_the_others_go_on(running: Running) -> No
     assert [s["source"] for s in summary["sources"]] == [source(i) for i in (1, 2, 3)]
     for entry in summary["sources"]:
         assert entry["clips"] == running.predictions(entry["source"])
+
+
+def test_a_new_camera_that_does_not_answer_holds_up_nobody(running: Running) -> None:
+    running.wait_for(lambda: running.predictions(source(2)) >= 3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://user:secret@127.0.0.1:{silent.getsockname()[1]}/door"
+        write_site(running.folder, [source(2), url])
+        running.process.send_signal(signal.SIGHUP)
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            asked = len(running.times(source(2)))
+            time.sleep(5)
+            running.wait_for(lambda: running.predictions(source(2)) >= asked + 10)
+        time.sleep(1)
+    # Nothing changed but that it failed: it is tried again.
+    running.process.send_signal(signal.SIGHUP)
+    time.sleep(2)
+    running.process.send_signal(signal.SIGTERM)
+    _, said = running.process.communicate(timeout=10)
+    assert running.process.returncode == 0
+    assert "rtsp://***@127.0.0.1" in said
+    failures = [line for line in said.splitlines() if line.endswith("; the other sources go on")]
+    assert len(failures) == 2
+    assert "Connection refused" in failures[1]
+    assert "secret" not in said
+    times = running.times(source(2))
+    assert max(b - a for a, b in pairwise(times)) < 2.5
 
 
 def test_rotated_files_lose_no_line_and_a_torn_one_is_ended(

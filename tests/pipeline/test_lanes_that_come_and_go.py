@@ -56,6 +56,75 @@ def test_a_lane_joins_while_others_play_and_one_leaves(numbered, newest):
         )
 
 
+def test_a_source_takes_the_place_of_one_that_hangs_under_the_same_name(numbered, newest):
+    back, opened = threading.Event(), []
+
+    def hang(number):
+        time.sleep(0.005)
+        if number == 20:
+            back.wait(20)
+
+    pts = [i / 10 for i in range(6000)]
+    hanging = numbered(pts, name="door", live=True, on_read=hang)
+    fresh = endless(numbered, "door")
+    reopen = fresh.reopen
+
+    def open_fresh():
+        opened.append(hanging.closed)
+        return reopen()
+
+    fresh.reopen = open_fresh
+    lanes = [[NamedSource("door", lambda: hanging)], [endless(numbered, "other")]]
+    stream = Stream(newest(), LABELS, lanes, job())
+    order, counts, swapped = [], [], 0
+    for result in stream.results():
+        counts.append({p.name: p.frames_read for p in stream.progress()}.get("door", 0))
+        if result.source_id == "door":
+            order.append(type(result).__name__)
+        if not swapped and counts[-1] == 20:
+            stream.stop_source("door")
+            stream.add_lane([fresh])
+            swapped = len(counts)
+        if swapped and len(counts) == swapped + 20:
+            back.set()
+        if order.count("Prediction") >= 40:
+            stream.stop()
+    ends = [i for i, name in enumerate(order) if name == "SourceEnded"]
+    # The device is free, and its end is told, before the other begins.
+    assert opened == [True]
+    assert order[ends[0] + 1] == "SourceStarted"
+    assert len(ends) == 2
+    assert counts == sorted(counts)
+    first, second = [entry for entry in stream.summary.sources if entry.source == "door"]
+    assert (first.frames_read, first.error, second.error) == (21, None, None)
+    assert second.clips > 20
+    assert counts[-1] == first.frames_read + second.frames_read
+
+
+def test_what_ended_by_an_error_has_failed_until_something_takes_its_place(numbered, newest):
+    broken = lane(numbered, 50, "file", fail_at=20)
+    stream = Stream(newest(), LABELS, [broken, [endless(numbered, "other")]], job())
+    found = [stream.has_failed("file")]
+    for result in stream.results():
+        if isinstance(result, SourceEnded) and result.error is not None:
+            found += [stream.has_failed("file"), stream.has_failed("other")]
+            stream.add_lane(lane(numbered, 50, "file"))
+            found.append(stream.has_failed("file"))
+        elif isinstance(result, SourceEnded) and result.source_id == "file":
+            found.append(stream.has_failed("file"))
+            stream.stop()
+    assert found == [False, True, False, False, False]
+    assert [e.frames_read for e in stream.summary.sources if e.source == "file"] == [20, 50]
+
+
+def test_a_name_that_plays_is_not_given_twice(numbered, newest):
+    with Stream(newest(), LABELS, [[endless(numbered, "door")]], job()) as stream:
+        next(stream)
+        with pytest.raises(SourceError, match="'door' plays already"):
+            stream.add_lane([endless(numbered, "door")])
+        assert stream.num_sources == 1
+
+
 def test_stopping_answers_what_was_read_and_ends(numbered, newest):
     engine = newest()
     stream = Stream(engine, LABELS, [lane(numbered, 100_000, "long")], job())

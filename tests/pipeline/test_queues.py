@@ -71,6 +71,28 @@ def test_messages_about_the_source_survive_an_overload():
 
 
 @pytest.mark.timeout(20)
+def test_one_waits_until_everything_on_a_lane_was_taken():
+    inbox = Inbox(8, 2)
+    for number in range(3):
+        inbox.put(0, sample(number))
+    inbox.put(1, sample(0))
+    inbox.finish(0)
+    order = []
+
+    def wait():
+        inbox.wait_until_taken(0)
+        order.append("all taken")
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    for _ in range(4):
+        thread.join(0.05)
+        order.append(inbox.get()[0])
+    thread.join(5)
+    assert order.count(0) == 3
+    assert order.index("all taken") > max(i for i, lane in enumerate(order) if lane == 0)
+
+
 def test_a_full_file_lane_makes_its_writer_wait_and_loses_nothing():
     inbox = Inbox(3, 1)
 

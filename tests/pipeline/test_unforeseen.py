@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from edgevid.errors import SourceError
 from edgevid.pipeline import CaptureJob, NamedSource, SourceEnded, Stream
 from edgevid.spec import ClipSpec, InputSpec
 from edgevid.telemetry.facts import FactLog
@@ -78,6 +79,22 @@ def test_where_it_is_the_only_source_the_fault_is_raised(numbered, newest):
     with pytest.raises(ZeroDivisionError, match="nothing there"):
         list(Stream(newest(), ("dark", "bright"), [[broken]], JOB))
     assert source.closed
+
+
+def test_only_a_camera_that_was_wanted_is_missed(numbered, newest):
+    def refuse():
+        raise SourceError("not there")
+
+    camera = NamedSource("camera 2", refuse)
+    file = NamedSource("file", refuse, can_return=False)
+    stream = play(numbered, newest, [camera], [file])
+    missed = {}
+    for result in stream.results():
+        if isinstance(result, SourceEnded):
+            missed[result.source_id] = result.missed
+        if len(missed) == 2:
+            stream.stop()
+    assert missed == {"camera 2": True, "file": False, "camera": False}
 
 
 def test_a_fault_in_opening_is_one_too(numbered, newest):

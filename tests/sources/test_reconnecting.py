@@ -197,6 +197,53 @@ def test_without_a_limit_it_tries_for_weeks():
     assert [o.lasted_s for o in outages] == [None]
 
 
+def test_what_nobody_foresaw_is_an_outage_with_its_traceback_and_no_end():
+    source, outages, _, connections = scripted([10, 5])
+    read = connections[0].read
+
+    def break_down(want=every_frame):
+        if connections[0].stats.frames_read == 4:
+            raise IndexError("tuple index out of range")
+        return read(want)
+
+    connections[0].read = break_down
+    times = read_all(source)
+    assert [t.index for t in times if t.restart] == [4]
+    assert len(times) == 9
+    lost, back, _ = outages
+    assert lost.is_loss
+    assert "IndexError: tuple index out of range" in lost.reason
+    assert "in break_down" in lost.traceback
+    assert back.lasted_s is not None
+    assert connections[0].closed
+
+
+def test_a_fault_in_opening_is_told_once_and_tried_again():
+    source, outages, stop, _ = scripted([10])
+    tries = 0
+    again = Connection(source._clock, 3)
+
+    def reopen():
+        nonlocal tries
+        tries += 1
+        if tries < 6:
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+        if again.closed:
+            stop.set()
+            raise SourceError("gone")
+        return again
+
+    source._reopen = reopen
+    assert len(list(frames_of(source))) == 13
+    lost, fault, back = outages[:3]
+    assert (lost.is_loss, lost.traceback) == (True, None)
+    assert (fault.is_loss, fault.lasted_s, fault.attempts) == (False, None, 1)
+    assert "UnicodeDecodeError" in fault.reason
+    assert "in reopen" in fault.traceback
+    assert (back.lasted_s is not None, back.attempts) == (True, 6)
+    assert source.outages == 2
+
+
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True))
 def test_waits_grow_and_stay_near_their_bounds(attempt, chance):
     policy = RetryPolicy()

@@ -142,8 +142,8 @@ def test_health_tells_a_hanging_loop_a_lost_source_and_one_without_a_label():
         running.close()
 
 
-def ended(name: str, error: EdgevidError | None = None) -> SourceEnded:
-    return SourceEnded(name, SourceStats(), 0, error)
+def ended(name: str, error: EdgevidError | None = None, missed: bool = False) -> SourceEnded:
+    return SourceEnded(name, SourceStats(), 0, error, missed=missed)
 
 
 def test_a_camera_lost_for_good_is_missed_and_one_that_was_taken_out_is_not():
@@ -152,7 +152,7 @@ def test_a_camera_lost_for_good_is_missed_and_one_that_was_taken_out_is_not():
         well.note(started(name))
     well.note(ended("a"))
     assert well.away == {"b": False}
-    well.note(ended("b", SourceError("b did not come back")))
+    well.note(ended("b", SourceError("b did not come back"), missed=True))
     assert well.away == {"b": True}
     assert well.report()["sources"] == {"b": {"away": True, "last_label_age_s": None}}
     assert not well.report()["ready"]
@@ -160,12 +160,45 @@ def test_a_camera_lost_for_good_is_missed_and_one_that_was_taken_out_is_not():
     assert well.away == {"b": False}
 
 
-def test_a_broken_file_is_not_missed():
+def test_a_camera_that_is_wanted_no_more_is_not_missed_whenever_it_ended():
     well = Health()
-    info = SourceInfo(8, 6, 25.0, 100, False, "a file")
-    well.note(SourceStarted("a.mp4", info, 1, ()))
-    well.note(ended("a.mp4", SourceError("a.mp4 cannot be read")))
-    assert well.away == {}
+    for name in ("before", "after", "stays"):
+        well.note(started(name))
+    gone = SourceError("did not come back")
+    well.note(ended("before", gone, missed=True))
+    assert well.away == {"before": True, "after": False, "stays": False}
+    well.forget("before")
+    well.forget("after")
+    # Its error was on its way already.
+    well.note(ended("after", gone, missed=True))
+    assert well.away == {"stays": False}
+    # It is added again, and lost for good again.
+    well.note(started("after"))
+    well.note(ended("after", gone, missed=True))
+    assert well.away == {"after": True, "stays": False}
+
+
+def test_an_outage_is_counted_once_though_a_fault_in_it_is_told():
+    running = stream(FIRST)
+    metrics = RunMetrics(running)
+    for outage in (
+        Outage(FIRST, 1.0, "gone"),
+        Outage(FIRST, 1.0, "a fault", 3, traceback="Traceback ..."),
+        Outage(FIRST, 1.0, "a fault", 5, 4.5, traceback="Traceback ..."),
+    ):
+        metrics.note(outage)
+        running.summary.note(outage)
+    (entry,) = running.summary.sources
+    assert (entry.outages, entry.away_s) == (1, 4.5)
+    values = {
+        sample.name: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.labels == {"source": FIRST}
+    }
+    assert values["edgevid_outages_total"] == 1
+    assert values["edgevid_outage_seconds_total"] == 4.5
+    running.close()
 
 
 @pytest.mark.parametrize(
