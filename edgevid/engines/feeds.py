@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,36 @@ def _check_one(info: TensorInfo, array: Array) -> int | None:
 
 
 _dtype = cache(np.dtype)
+
+
+class FeedCheck:
+    """`check_feeds` for an engine that is called all the time, mostly with the same shapes.
+
+    Args:
+        inputs: What the graph takes.
+    """
+
+    def __init__(self, inputs: Sequence[TensorInfo]) -> None:
+        self._inputs = inputs
+        self._fitted: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        self._batch = 0
+
+    def __call__(self, feeds: Mapping[str, Array]) -> int:
+        """As `check_feeds`."""
+        if not self._is_as_before(feeds):
+            self._batch = check_feeds(self._inputs, feeds)
+            self._fitted = {name: (array.shape, array.dtype) for name, array in feeds.items()}
+        return self._batch
+
+    def _is_as_before(self, feeds: Mapping[str, Array]) -> bool:
+        if len(feeds) != len(self._fitted):
+            return False
+        for name, array in feeds.items():
+            if self._fitted.get(name) != (array.shape, array.dtype):
+                return False
+            if not array.flags.c_contiguous:
+                return False
+        return True
 
 
 def filled(shape: Sequence[int | None], batch: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-from edgevid.engines.feeds import check_feeds, filled
+from edgevid.engines.feeds import FeedCheck, filled
 from edgevid.engines.onnxruntime_binding import BoundCall, can_bind
 from edgevid.engines.threads import default_threads
 from edgevid.errors import EngineError
@@ -96,6 +96,7 @@ class OnnxRuntimeEngine:
                 "Check that its CUDA and cuDNN fit (edgevid doctor), or use --engine onnxruntime",
             )
         self._inputs = tuple(_info(arg) for arg in self._session.get_inputs())
+        self._check_feeds = FeedCheck(self._inputs)
         self._outputs = tuple(_info(arg) for arg in self._session.get_outputs())
         self._output_names = [info.name for info in self._outputs]
         self._binds = can_bind(self._outputs)
@@ -131,7 +132,7 @@ class OnnxRuntimeEngine:
         """
         if self._session is None:
             raise EngineError("the engine is closed", "Open it again: open_engine(bundle)")
-        batch = check_feeds(self._inputs, feeds)
+        batch = self._check_feeds(feeds)
         try:
             if self._binds:
                 return self._run_bound(feeds, batch)

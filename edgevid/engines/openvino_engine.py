@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgevid.engines.feeds import check_feeds
+from edgevid.engines.feeds import FeedCheck
 from edgevid.engines.threads import default_threads
 from edgevid.errors import EngineError, MissingDependencyError
 from edgevid.types import Array, TensorInfo
@@ -56,6 +56,7 @@ class OpenVinoEngine:
                 "Use --engine onnxruntime",
             ) from None
         self._inputs = tuple(_info(port) for port in compiled.inputs)
+        self._check_feeds = FeedCheck(self._inputs)
         self._outputs = tuple(_info(port) for port in compiled.outputs)
         self._request: Any = compiled.create_infer_request()
 
@@ -86,7 +87,7 @@ class OpenVinoEngine:
         """
         if self._request is None:
             raise EngineError("the engine is closed", "Open it again: open_engine(bundle)")
-        check_feeds(self._inputs, feeds)
+        self._check_feeds(feeds)
         try:
             answers = self._request.infer(
                 [feeds[info.name] for info in self._inputs], share_inputs=True

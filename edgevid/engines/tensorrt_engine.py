@@ -14,7 +14,7 @@ import numpy as np
 from edgevid.engines.build_options import BuildOptions
 from edgevid.engines.cuda_memory import Cuda, open_cuda
 from edgevid.engines.engine_layers import load_engine, new_profiler
-from edgevid.engines.feeds import check_feeds
+from edgevid.engines.feeds import FeedCheck
 from edgevid.engines.plan_store import bundle_keys, find_plans, keep_plan, model_sha256
 from edgevid.engines.plans import Flavour, PlanKey, short_hash
 from edgevid.engines.split_engine import stage_options
@@ -154,6 +154,7 @@ class TensorRTEngine:
         self._inputs = tuple(
             _info(trt, engine, name) for name in names if engine.get_tensor_mode(name) == takes
         )
+        self._check_feeds = FeedCheck(self._inputs)
         self._outputs = tuple(
             _info(trt, engine, name) for name in names if engine.get_tensor_mode(name) != takes
         )
@@ -285,7 +286,7 @@ class TensorRTEngine:
     def _check(self, feeds: Mapping[str, Array]) -> int:
         if self._engine is None:
             raise EngineError("the engine is closed", "Open it again: open_engine(bundle)")
-        return check_feeds(self._inputs, feeds)
+        return self._check_feeds(feeds)
 
     def _start(self, feeds: Mapping[str, Array]) -> None:
         slot = self._free_slot()

@@ -22,7 +22,7 @@ from edgevid.engines.split_engine import SplitEngine
 from edgevid.protocols import Engine, LendingEngine
 from edgevid.spec import StateSpec
 from edgevid.states import States, can_batch, gather, scatter
-from edgevid.types import Array, Clip, Float32Array
+from edgevid.types import Array, Clip, Float32Array, record
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Memory:
         self.features.clear()
 
 
-@dataclass(frozen=True)
+@record
 class Request:
     """A window that is due, and the memory of its stream."""
 
