@@ -129,8 +129,9 @@ def stream(
         threads_each = 1 if real_time else decode_threads(len(sources))
         opening = Opening(video_stream, retry, threads_each, decoder)
         for one, name in zip(sources, names or [None] * len(sources), strict=True):
-            lanes.append(opening.open_lane(one, name))
+            lanes.append(opening.lane(one, name))
         _check_distinct(lanes)
+        opening.open_all(lanes)
         opened = (
             open_engine(checked, engine, threads=threads, max_batch=max_batch, notify=notify)
             if isinstance(engine, str)

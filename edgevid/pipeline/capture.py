@@ -50,6 +50,14 @@ class NamedSource:
         source, self.opened = self.opened, None
         return source or self.reopen()
 
+    def prepare(self) -> None:
+        """Open it now, for the first `open`.
+
+        Raises:
+            SourceError: It cannot be opened.
+        """
+        self.opened = self.reopen()
+
     def is_waited_for(self, retry: RetryPolicy | None) -> bool:
         """True where it need not be there when the run begins."""
         return retry is not None and retry.at_start and self.can_return

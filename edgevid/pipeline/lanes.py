@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,20 +64,17 @@ class Opening:
             names = [f"{name}/{Path(uri).name}" for uri in uris]
         return [self._named(uri, called) for uri, called in zip(uris, names, strict=True)]
 
-    def open_lane(self, source: Source, name: str | None = None) -> list[NamedSource]:
-        """As `lane`; a single source is opened at once, so that its error is raised here.
+    def open_all(self, lanes: Sequence[Sequence[NamedSource]]) -> None:
+        """Open the source of each lane that has a single one, so that its error is raised here.
+
+        All at once: eight cameras need no longer than the slowest of them. One that is waited for
+        is left to its own thread, and holds nothing up.
 
         Raises:
-            SourceError: It cannot be opened, and is not waited for.
+            SourceError: The first that cannot be opened.
         """
-        lane = self.lane(source, name)
-        if len(lane) == 1 and lane[0].opened is None:
-            try:
-                lane[0].opened = lane[0].reopen()
-            except SourceError:
-                if not lane[0].is_waited_for(self.retry):
-                    raise
-        return lane
+        first = [lane[0] for lane in lanes if len(lane) == 1 and lane[0].opened is None]
+        at_once([one.prepare for one in first if not one.is_waited_for(self.retry)])
 
     def _named(self, uri: str, name: str | None) -> NamedSource:
         returns = may_return(uri)
@@ -124,3 +122,23 @@ def decode_threads(lanes: int) -> int:
     threads wait for each other, and the thread that feeds them also crops and resizes meanwhile.
     """
     return max(1, min(4 * len(os.sched_getaffinity(0)) // lanes, _MAX_DECODERS))
+
+
+def at_once(calls: Sequence[Callable[[], None]]) -> None:
+    """Make the calls, each on a thread of its own; raise the error of the first that has one."""
+    errors: dict[int, BaseException] = {}
+
+    def make(number: int, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except BaseException as exc:
+            errors[number] = exc
+
+    # A daemon each: one that hangs does not hold up Ctrl-C.
+    threads = [threading.Thread(target=make, args=each, daemon=True) for each in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[min(errors)]

@@ -126,6 +126,21 @@ def test_a_camera_that_comes_later_joins_the_others(demo_bundle, tmp_path, camer
     assert {f["source"] for f in run.lines("facts.jsonl") if "source" in f} == {"door", "yard"}
 
 
+def test_a_camera_that_does_not_answer_holds_up_nobody(demo_bundle, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        door = f"door=rtsp://127.0.0.1:{silent.getsockname()[1]}/"
+        run = Run(tmp_path, demo_bundle, "-s", door, "-s", OTHER, "--wait-for-source")
+        try:
+            run.wait_for(lambda: run.labelled("yard") >= 3)
+            # It is not even known yet that nobody answers.
+            assert all(line["source"] == "yard" for line in run.lines())
+            run.process.send_signal(signal.SIGTERM)
+            run.process.communicate(timeout=20)
+        finally:
+            run.process.kill()
+    assert run.process.returncode == 0
+
+
 def test_one_that_never_comes_ends_with_sigterm(demo_bundle, tmp_path, port):
     run = Run(tmp_path, demo_bundle, "-s", f"http://127.0.0.1:{port}/", "--wait-for-source")
     try:
