@@ -211,14 +211,17 @@ def measured() -> Iterator[Meter]:
 class Packet:
     """What the decoder asks of a packet, read beforehand."""
 
-    __slots__ = ("_decode", "_packet", "duration", "is_corrupt", "is_discard", "pts", "size",
-                 "stream")  # fmt: skip
+    __slots__ = ("_decode", "_packet", "dts", "duration", "is_corrupt", "is_discard", "pts",
+                 "size", "stream")  # fmt: skip
 
     def __init__(self, packet: Any, decode: Callable[[Any], Any]) -> None:
         self._packet, self._decode = packet, decode
         self.stream, self.size = packet.stream, packet.size
-        self.pts, self.duration = packet.pts, packet.duration
+        self.pts, self.dts, self.duration = packet.pts, packet.dts, packet.duration
         self.is_corrupt, self.is_discard = packet.is_corrupt, packet.is_discard
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._packet)
 
     def decode(self) -> Any:
         """Its pictures."""

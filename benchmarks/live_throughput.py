@@ -5,6 +5,8 @@
 Each of the three is the CPU time that the bare library calls take alone (PyAV with as many
 decoder threads as a run has, OpenCV, the engine), measured in every round of the same run. FFmpeg
 needs more time a frame the more threads it has; beside it stands the bound that one would give.
+The bound decodes every picture. edgevid leaves out those that no window asks for and no other
+picture is predicted from, so it may be passed.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class FrameSource(Protocol):
     def read(self, want: WantFrame = every_frame) -> Frame | None:
         """The next frame that `want` accepts; None at the end of the source.
 
-        Frames that `want` refuses are decoded but not converted or copied.
+        Frames that `want` refuses are not converted or copied.
 
         Raises:
             SourceError: The source failed before its end.
@@ -53,6 +53,20 @@ class FrameSource(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ForeseeingSource(Protocol):
+    """A source that need not decode what nobody asks for, where it knows that beforehand."""
+
+    def foresee(self, want: WantFrame) -> None:
+        """Leave out what `read` will not be asked for, where that is possible.
+
+        Args:
+            want: Answers as what `read` is going to be given, from the first frame on; it is asked
+                about the same frames in the same order, but earlier.
+        """
+        ...
 
 
 @runtime_checkable

@@ -104,7 +104,7 @@ class SourceStats:
     """What was read of a source so far.
 
     Attributes:
-        frames_read: Frames decoded (used or skipped).
+        frames_read: Frames used or skipped; of those skipped some may not have been decoded.
         frames_lost: Frames that the file holds or claims and that did not decode.
         pts_repaired: Frames whose timestamp was missing or ran backwards and was replaced.
         notes: Facts a user should see, one sentence each.

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -18,7 +19,7 @@ from edgevid.errors import EdgevidError, SourceError
 from edgevid.pipeline.messages import Captured, SourceEnded, SourceStarted
 from edgevid.pipeline.plan import SamplingPlan, plan_sampling, plan_whole_file
 from edgevid.pipeline.queues import Closed, Inbox
-from edgevid.protocols import FrameSource
+from edgevid.protocols import ForeseeingSource, FrameSource
 from edgevid.samples import SampleMaker, check_motion
 from edgevid.sources.paced import PacedSource
 from edgevid.sources.reconnecting import ReconnectingSource, RetryPolicy
@@ -286,6 +287,8 @@ class _Reader:
     def _samples(self, plan: SamplingPlan) -> Iterable[list[SampledFrame]]:
         """The samples of each frame that has any."""
         picker = _Picker(plan, self._job.want_frames)
+        if isinstance(self.source, ForeseeingSource) and not self._job.want_frames:
+            self.source.foresee(_Picker(deepcopy(plan)).want)
         maker = SampleMaker(self._job.inputs, self._job.fast_resize)
         while True:
             started = time.perf_counter()
@@ -354,7 +357,7 @@ def _phase_s(lane: int, clip: ClipSpec, info: SourceInfo) -> float:
 class _Picker:
     """Remembers what the sampler said about the frame that `read` is about to give."""
 
-    def __init__(self, plan: SamplingPlan, want_all: bool) -> None:
+    def __init__(self, plan: SamplingPlan, want_all: bool = False) -> None:
         self._sampler = plan.sampler
         self._want_all = want_all
         self.pick = SKIP

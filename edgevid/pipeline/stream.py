@@ -135,9 +135,10 @@ class Stream(Iterator[Prediction]):
         """
         names = {source.name for source in sources}
         before = [capture for capture in self._captures if capture.names & names]
-        if taken := {name for capture in before if not capture.is_over for name in capture.names}:
-            name = min(taken & names)
-            raise SourceError(f"source {name!r} plays already", "Name each source once")
+        for capture in before:
+            if not capture.is_over:
+                name = min(capture.names & names)
+                raise SourceError(f"source {name!r} plays already", "Name each source once")
         self._alone[:] = [False]
         number = self._inbox.add_lane(priority)
         capture = CaptureThread(number, sources, self._job, self._inbox, before)
@@ -154,8 +155,8 @@ class Stream(Iterator[Prediction]):
 
     def has_failed(self, name: str) -> bool:
         """True where the source of that name ended by an error, and nothing took its place."""
-        *_, last = (None, *(capture for capture in self._captures if name in capture.names))
-        return last is not None and last.has_failed(name)
+        lives = [capture for capture in self._captures if name in capture.names]
+        return bool(lives) and lives[-1].has_failed(name)
 
     def stop(self) -> None:
         """Stop reading every source. What is read already is answered, then the stream ends."""

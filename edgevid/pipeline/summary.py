@@ -21,7 +21,7 @@ class SourceSummary:
     """Counts of one source. `frames_read = frames_used + frames_skipped + frames_dropped`.
 
     Attributes:
-        frames_read: Frames decoded.
+        frames_read: Frames decoded, or left out undecoded as no window asks for them.
         frames_used: Frames that reached a window.
         frames_skipped: Frames that the contract does not ask for, or that were read ahead when
             the run was stopped.

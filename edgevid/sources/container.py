@@ -11,6 +11,7 @@ import av
 from edgevid.errors import SourceError, SourceNotFoundError
 from edgevid.protocols import WantFrame, every_frame
 from edgevid.sources.decoder import NoPicture, StreamDecoder
+from edgevid.sources.foresight import Foresight, Unseen
 from edgevid.sources.pixels import BgrConverter, upright_size
 from edgevid.sources.timestamps import Timeline
 from edgevid.sources.uri import is_live_scheme, local_path, redact, scheme_of
@@ -104,12 +105,18 @@ class ContainerSource:
         # reordered, but the order of decoding is its exact clock.
         by_dts = self._container.format.name == "avi"
         self._timeline = Timeline(1.0 / self._period_s, by_dts)
+        self._foresight = None
+        if context.name == "h264" and not is_live and not by_dts:
+            self._foresight = Foresight(
+                context.extradata, self._time_base, Timeline(1.0 / self._period_s)
+            )
         self._decoder = StreamDecoder(
             self._container,
             video,
             1.0 / self._period_s,
             resilient=not self._is_network,
             picture_timeout_s=NO_PICTURE_S if is_live else None,
+            foresight=self._foresight,
         )
         self._pictures: Generator[Any, None, None] = self._decoder.frames()
         self._frames_read = 0
@@ -211,6 +218,11 @@ class ContainerSource:
                 next_pts_s = pts_s + self._duration_s(picture)
             frame_time = FrameTime(self._frames_read, pts_s, next_pts_s, received_ns)
             self._frames_read += 1
+            if isinstance(picture, Unseen):
+                # Whoever is asked must have seen all that was foreseen.
+                if self._foresight and self._foresight.trusted and want(frame_time):
+                    raise AssertionError(f"frame {frame_time.index} was left out, and is wanted")
+                continue
             if want(frame_time):
                 data = self._converted(picture)
                 if data.shape != self._shape:
@@ -230,7 +242,16 @@ class ContainerSource:
                 "Check the encoder's settings, and that nothing on the way damages the stream",
             ) from None
 
-    def _pull(self) -> tuple[av.VideoFrame, float, int] | None:
+    def foresee(self, want: WantFrame) -> None:
+        """Leave pictures out that `read` will not be asked for, where that is possible.
+
+        Args:
+            want: A copy of what `read` is going to be given, asked the same, earlier.
+        """
+        if self._foresight is not None:
+            self._foresight.foresee(want)
+
+    def _pull(self) -> tuple[av.VideoFrame | Unseen, float, int] | None:
         try:
             picture = next(self._pictures, None)
         except av.FFmpegError as exc:
@@ -256,7 +277,7 @@ class ContainerSource:
         )
         return picture, pts_s, received_ns
 
-    def _duration_s(self, picture: av.VideoFrame) -> float:
+    def _duration_s(self, picture: av.VideoFrame | Unseen) -> float:
         if self._looks_ahead and picture.duration:
             return float(picture.duration * self._time_base)
         return self._period_s

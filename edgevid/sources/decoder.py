@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import av
+
+from edgevid.sources.foresight import Foresight, Unseen
 
 MAX_FRAMES_WITHOUT_KEY = 300
 """After so many damaged frames a stream has healed by intra refresh, without a key frame."""
@@ -18,6 +20,9 @@ _MOST_WAITING = 20
 # Bytes from which a packet of this codec must give a picture. Of others nothing can be said:
 # VP8 has hidden frames. MPEG-4's "not coded" frames are a header of a few bytes.
 _PICTURE_PACKET_SIZE = {"h264": 1, "hevc": 1, "mpeg4": 21}
+
+
+_Picture = TypeVar("_Picture", bound="av.VideoFrame | Unseen")
 
 
 class NoPicture(Exception):
@@ -37,6 +42,7 @@ class StreamDecoder:
         fps: Nominal frame rate, to tell missing seconds in frames.
         resilient: End at an error in the container, with a note, instead of raising it.
         picture_timeout_s: How long packets may come without a picture; None: for ever.
+        foresight: Tells which pictures need not be decoded; None: all are.
 
     Attributes:
         finished: The stream was decoded to its end, so that `lost` is final.
@@ -51,12 +57,15 @@ class StreamDecoder:
         fps: float,
         resilient: bool,
         picture_timeout_s: float | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self._container = container
         self._stream = stream
         self._fps = fps
         self._resilient = resilient
         self._picture_timeout_s = picture_timeout_s
+        self._foresight = foresight
+        self._leaves_out = False
         self._last_picture_s = time.monotonic()
         self._awaits_key = False
         self._damaged_pts: int | None = None
@@ -75,22 +84,20 @@ class StreamDecoder:
         """Frames that the file holds or claims and that were not given out."""
         return self.damaged + self._missing
 
-    def frames(self) -> Generator[av.VideoFrame, None, None]:
-        """Decode to the end.
+    def frames(self) -> Generator[av.VideoFrame | Unseen, None, None]:
+        """Decode to the end; of pictures that were left out there is only what their packets say.
 
         Raises:
             av.FFmpegError: The container cannot be read on, and `resilient` is False.
             NoPicture: None came within the time-out.
         """
         smallest = _PICTURE_PACKET_SIZE.get(self._stream.codec_context.name, 1)
-        chosen = self._stream.index
+        foresight = self._foresight
         try:
-            for packet in self._demuxed():
-                index = packet.stream.index
-                self._note_end(packet, index)
-                if index != chosen:
-                    continue
+            for packet, is_needed in self._ready():
                 self._packets += packet.size >= smallest and not packet.is_discard
+                if foresight is not None:
+                    self._leave_out(not is_needed)
                 sound = self._sound(packet)
                 yield from sound
                 if self._picture_timeout_s is not None:
@@ -99,8 +106,39 @@ class StreamDecoder:
             if not self._resilient:
                 raise
             self.notes.append(f"the file is damaged and could not be read on: {exc.strerror}")
+        if foresight is not None:
+            yield from self._only_sound(foresight.rest())
         self._missing = self._count_missing()
         self.finished = True
+
+    def _ready(self) -> Iterator[tuple[Any, bool]]:
+        """The stream's packets as they may be decoded, and whether their pictures are needed."""
+        foresight = self._foresight
+        if foresight is None:
+            for packet in self._of_stream():
+                yield packet, True
+            return
+        try:
+            for packet in self._of_stream():
+                foresight.push(packet)
+                yield from foresight.ready()
+        except av.FFmpegError:
+            yield from foresight.flush()
+            raise
+        yield from foresight.flush()
+
+    def _of_stream(self) -> Iterator[Any]:
+        chosen = self._stream.index
+        for packet in self._demuxed():
+            index = packet.stream.index
+            self._note_end(packet, index)
+            if index == chosen:
+                yield packet
+
+    def _leave_out(self, leaves_out: bool) -> None:
+        if leaves_out != self._leaves_out:
+            self._stream.codec_context.skip_frame = "NONREF" if leaves_out else "DEFAULT"
+            self._leaves_out = leaves_out
 
     def _demuxed(self) -> Iterator[Any]:
         """Of all streams, then one of each without data, which empties its decoder."""
@@ -117,7 +155,7 @@ class StreamDecoder:
         elif now - self._last_picture_s > timeout_s:
             raise NoPicture
 
-    def _sound(self, packet: Any) -> list[av.VideoFrame]:
+    def _sound(self, packet: Any) -> Sequence[av.VideoFrame | Unseen]:
         """The pictures that a packet completes, and that may be shown."""
         try:
             if packet.is_corrupt:
@@ -125,29 +163,38 @@ class StreamDecoder:
             pictures: list[av.VideoFrame] = packet.decode()
         except av.FFmpegError:
             return self._damage(packet)
-        self._pictures += len(pictures)
-        doubtful = self._awaits_key
         for picture in pictures:
             if picture.interlaced_frame:
                 self._interlaced = True
-            doubtful |= picture.is_corrupt
-        if not doubtful:
+        if self._foresight is None:
+            return self._only_sound(pictures)
+        whole: list[av.VideoFrame | Unseen] = []
+        for picture in pictures:
+            whole += self._foresight.shown_before(picture.pts)
+            whole.append(picture)
+        return self._only_sound(whole)
+
+    def _only_sound(self, pictures: Sequence[_Picture]) -> Sequence[_Picture]:
+        self._pictures += len(pictures)
+        if not self._awaits_key and not any(picture.is_corrupt for picture in pictures):
             return pictures
         sound = [picture for picture in pictures if self._is_sound(picture)]
         self.damaged += len(pictures) - len(sound)
         return sound
 
-    def _damage(self, packet: Any) -> list[av.VideoFrame]:
+    def _damage(self, packet: Any) -> Sequence[av.VideoFrame]:
         self.damaged += 1
         self._pictures += 1
         self._await_key(packet.pts)
         return []
 
     def _await_key(self, damaged_pts: int | None) -> None:
+        if self._foresight is not None:
+            self._foresight.end()
         self._awaits_key = True
         self._damaged_pts = damaged_pts
 
-    def _is_sound(self, picture: av.VideoFrame) -> bool:
+    def _is_sound(self, picture: av.VideoFrame | Unseen) -> bool:
         if picture.is_corrupt:
             self._await_key(picture.pts)
         elif self._heals(picture) or self._dropped_in_a_row >= MAX_FRAMES_WITHOUT_KEY:
@@ -155,7 +202,7 @@ class StreamDecoder:
         self._dropped_in_a_row = self._dropped_in_a_row + 1 if self._awaits_key else 0
         return not self._awaits_key
 
-    def _heals(self, picture: av.VideoFrame) -> bool:
+    def _heals(self, picture: av.VideoFrame | Unseen) -> bool:
         """True for a key frame after the damage, not one that waited for its turn before it.
 
         One that is far before it waited for nothing: the clock of the stream began anew.

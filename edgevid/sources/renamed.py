@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgevid.errors import SourceError
-from edgevid.protocols import FrameSource, WantFrame, every_frame
+from edgevid.protocols import ForeseeingSource, FrameSource, WantFrame, every_frame
 from edgevid.types import Frame, SourceInfo, SourceStats
 
 
@@ -45,6 +45,11 @@ class RenamedSource:
             rest = exc.message.removeprefix(f"{self._source.source_id} ")
             raise SourceError(f"{self._name} {rest}", exc.hint) from None
         return None if frame is None else replace(frame, source_id=self._name)
+
+    def foresee(self, want: WantFrame) -> None:
+        """As the source's own, where it can."""
+        if isinstance(self._source, ForeseeingSource):
+            self._source.foresee(want)
 
     def close(self) -> None:
         self._source.close()
