@@ -146,6 +146,10 @@ def command(model: str, **options: Any) -> int:
 
     Labels go to the console as they change; a summary follows at the end.
     """
+    from edgevid.sources import heap
+
+    # Before there are threads: a run is up for a year.
+    heap.share()
     import cv2
 
     # Decoder and engine share the cores; OpenCV's own threads would only fight them.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
 
@@ -51,9 +52,54 @@ def test_a_c_library_without_it_is_left_alone(monkeypatch):
             pass
 
     monkeypatch.setattr(ctypes, "CDLL", Without)
-    heap._malloc_trim.cache_clear()
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    heap._function.cache_clear()
     try:
-        assert heap._malloc_trim() is None
+        assert heap._function("mallopt", ctypes.c_int, ctypes.c_int) is None
         heap.trim()
+        heap.share()
     finally:
-        heap._malloc_trim.cache_clear()
+        heap._function.cache_clear()
+
+
+_HEAPS = """
+import ctypes, sys, threading
+from edgevid.sources import heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+libc.fclose.argtypes = [ctypes.c_void_p]
+heap.share()
+all_there = threading.Barrier(5)
+
+def hold():
+    libc.malloc(1000)
+    all_there.wait()
+    all_there.wait()
+
+for _ in range(4):
+    threading.Thread(target=hold, daemon=True).start()
+all_there.wait()
+file = libc.fopen(sys.argv[1].encode(), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+all_there.wait()
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library has no malloc_info"
+)
+@pytest.mark.parametrize(
+    ("chosen", "least", "most"),
+    [({}, 1, 1), ({"MALLOC_ARENA_MAX": "8"}, 2, 8),
+     ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, 2, 4)],
+)  # fmt: skip
+def test_threads_share_one_heap_unless_the_user_has_chosen(tmp_path, chosen, least, most):
+    around = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    found = tmp_path / "heaps.xml"
+    subprocess.run(
+        [sys.executable, "-c", _HEAPS, str(found)], env={**around, **chosen}, timeout=60, check=True
+    )
+    assert least <= found.read_text().count("<heap nr=") <= most
