@@ -129,6 +129,7 @@ class Measurement:
         self._recording = Recording(self._job.clock.now_s())
         self._beside: list[tuple[float, Recorder]] = []
         self.turns = self._job.settings.rounds if in_turns and options.scenario in _CLOSED else 1
+        self._turns_left = self.turns
 
     @property
     def measured(self) -> bool:
@@ -141,7 +142,7 @@ class Measurement:
         Raises:
             EdgevidError: The engine failed, or the question has no answer (no rate is low enough
                 for the target).
-            KeyboardInterrupt: Ctrl-C; what was measured is kept, with the mark `interrupted`.
+            KeyboardInterrupt: Ctrl-C; what was measured is kept. Call `end_early` to go on with it.
         """
         job, recording = self._job, self._recording
         if self.turns > 1:
@@ -151,11 +152,15 @@ class Measurement:
         with recorder, self._memory.stage("run"):
             try:
                 self._scenario.run(job, recording)
-            except KeyboardInterrupt:
-                recording.mark("interrupted", "Ctrl-C ended it early: figures are of what was done")
-                raise
             finally:
                 self._opener.let_go()
+        self._turns_left -= 1
+
+    def end_early(self) -> None:
+        """Take what was measured for all there will be, marked `interrupted` if turns are left."""
+        if self._turns_left:
+            text = "Ctrl-C ended it early: figures are of what was done"
+            self._recording.mark("interrupted", text)
 
     def result(self) -> Result:
         """Everything that was found in all turns."""
@@ -215,6 +220,7 @@ def measure(
     except KeyboardInterrupt:
         if not measurement.measured:
             raise
+        measurement.end_early()
     return measurement.result()
 
 

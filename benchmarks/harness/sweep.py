@@ -90,6 +90,10 @@ class Measurement(Protocol):
         """
         ...
 
+    def end_early(self) -> None:
+        """Take what was measured for all there will be."""
+        ...
+
     def result(self) -> Result:
         """What all rounds found."""
         ...
@@ -159,7 +163,7 @@ def take_turns(
     """Measure every setting, round by round in turns.
 
     A setting that cannot be measured (a batch that the model does not take) is left out with
-    its reason; the others go on. Ctrl-C ends it after the rounds that are whole.
+    its reason; the others go on. Ctrl-C ends it with what was measured, marked `interrupted`.
 
     Args:
         settings: At least one.
@@ -179,6 +183,8 @@ def take_turns(
     except KeyboardInterrupt:
         if not any(measurement.measured for _, measurement in begun):
             raise
+        for _, measurement in begun:
+            measurement.end_early()
     return [(s, m) for s, m in begun if m.measured], skipped
 
 

@@ -69,6 +69,7 @@ class Counting:
         self.turns = turns
         self._name, self._log, self._fails = name, log, fails
         self.measured = False
+        self.ended_early = False
 
     def turn(self) -> None:
         if self._fails == "Ctrl-C" and self.measured:
@@ -77,6 +78,9 @@ class Counting:
             raise SpecError(self._fails)
         self.measured = True
         self._log.append(self._name)
+
+    def end_early(self) -> None:
+        self.ended_early = True
 
     def result(self):
         return made_result()
@@ -123,6 +127,7 @@ def test_ctrl_c_keeps_what_was_measured():
         [{"batch": 1}, {"batch": 2}], lambda s: Counting(s["batch"], log, 9, "Ctrl-C")
     )
     assert [s["batch"] for s, _ in measured] == [1, 2]
+    assert all(measurement.ended_early for _, measurement in measured)
     assert log == [1, 2]
 
     def interrupted(_):

@@ -209,8 +209,8 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_run(bundle, option,
     assert time.monotonic() - begun < 60
 
 
-def interrupted(after: str, *arguments) -> subprocess.CompletedProcess:
-    """Ctrl-C, once the command says `after`, and a moment more."""
+def interrupted(after: str, *arguments, wait_s: float = 0.0) -> subprocess.CompletedProcess:
+    """Ctrl-C, `wait_s` after the command says `after`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "edgevid", "bench", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -219,7 +219,7 @@ def interrupted(after: str, *arguments) -> subprocess.CompletedProcess:
     assert process.stderr is not None
     while after not in (line := process.stderr.readline()):
         assert line, "the command ended"
-    time.sleep(3.0)
+    time.sleep(wait_s)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
@@ -228,7 +228,7 @@ def interrupted(after: str, *arguments) -> subprocess.CompletedProcess:
 def test_ctrl_c_ends_with_what_was_measured(bundle, tmp_path):
     path = tmp_path / "b.json"
     given = (bundle, "--engine-only", "--duration", "600", "--rounds", "600", "--json", str(path))
-    done = interrupted("Engine:", *given)
+    done = interrupted("Measuring:", *given)
     assert done.returncode == 130, done.stderr
     assert "interrupted" in done.stdout
     assert "Traceback" not in done.stderr
@@ -241,7 +241,7 @@ def test_ctrl_c_before_anything_was_measured_leaves_nothing(bundle, tmp_path):
     path = tmp_path / "b.json"
     clip = "synthetic:?size=64x64&fps=1/20&seconds=600"
     given = ("--scenario", "live", "--streams", "1", "--clips", clip, "--duration", "300")
-    done = interrupted("Engine:", bundle, *given, "--json", str(path))
+    done = interrupted("Engine:", bundle, *given, "--json", str(path), wait_s=3)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert list(Path(tmp_path).iterdir()) == []

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from datetime import timedelta
 
 import pytest
@@ -219,11 +218,10 @@ def test_ctrl_c_ends_a_sweep_with_what_was_measured(bundles, tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if b"2 threads" in line:
+            if b"Measuring:" in line:
                 break
-        time.sleep(6)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     sweep = Sweep.model_validate_json(path.read_text())
-    assert 1 <= len(sweep.points) <= 2
-    assert any(point.result.marked("interrupted") for point in sweep.points)
+    assert sweep.points
+    assert all(point.result.marked("interrupted") for point in sweep.points)

@@ -27,13 +27,19 @@ class Running:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lines = folder / "labels.jsonl"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "edgevid", "run", "--config", "site.toml"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._told = folder / "stderr.txt"
+        with self._told.open("w") as told:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edgevid", "run", "--config", "site.toml"],
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=told,
+                text=True,
+            )
+
+    def told(self) -> str:
+        """What it wrote to stderr so far."""
+        return self._told.read_text()
 
     def predictions(self, source: str) -> int:
         return len(self.times(source))
@@ -49,7 +55,7 @@ class Running:
     def wait_for(self, condition: Callable[[], bool]) -> None:
         until_s = time.monotonic() + 30
         while not condition():
-            assert self.process.poll() is None, self.process.communicate()[1]
+            assert self.process.poll() is None, self.told()
             assert time.monotonic() < until_s
             time.sleep(0.05)
 
@@ -62,6 +68,11 @@ def running(demo_bundle: Path, tmp_path: Path) -> Iterator[Running]:
     yield started
     started.process.kill()
     started.process.communicate(timeout=10)
+
+
+def failures(running: Running) -> list[str]:
+    """What was told of sources that ended by an error."""
+    return [ln for ln in running.told().splitlines() if ln.endswith("; the other sources go on")]
 
 
 def source(seed: int) -> str:
@@ -91,7 +102,8 @@ def test_sighup_changes_the_sources_and_the_others_go_on(running: Running) -> No
     running.wait_for(lambda: running.predictions(source(3)) >= third + 3)
 
     running.process.send_signal(signal.SIGTERM)
-    _, said = running.process.communicate(timeout=10)
+    running.process.communicate(timeout=10)
+    said = running.told()
     assert running.process.returncode == 0
     assert "smooth changed: that takes effect at the next start" in said
     assert "unknown key 'smoth'" in said
@@ -113,17 +125,16 @@ def test_a_new_camera_that_does_not_answer_holds_up_nobody(running: Running) -> 
             asked = len(running.times(source(2)))
             time.sleep(5)
             running.wait_for(lambda: running.predictions(source(2)) >= asked + 10)
-        time.sleep(1)
+        running.wait_for(lambda: len(failures(running)) == 1)
     # Nothing changed but that it failed: it is tried again.
     running.process.send_signal(signal.SIGHUP)
-    time.sleep(2)
+    running.wait_for(lambda: len(failures(running)) == 2)
     running.process.send_signal(signal.SIGTERM)
-    _, said = running.process.communicate(timeout=10)
+    running.process.communicate(timeout=10)
     assert running.process.returncode == 0
+    said = running.told()
     assert "rtsp://***@127.0.0.1" in said
-    failures = [line for line in said.splitlines() if line.endswith("; the other sources go on")]
-    assert len(failures) == 2
-    assert "Connection refused" in failures[1]
+    assert "Connection refused" in failures(running)[1]
     assert "secret" not in said
     times = running.times(source(2))
     assert max(b - a for a, b in pairwise(times)) < 2.5
