@@ -27,7 +27,7 @@ from edgevid.pipeline import (
     read_rules,
 )
 from edgevid.pipeline.lanes import decode_threads
-from edgevid.protocols import Engine, FrameSource
+from edgevid.protocols import Engine, FrameSource, SizedBatches
 from edgevid.sources import Decoder, open_source
 from edgevid.sources.reconnecting import RetryPolicy
 from edgevid.spec import InputSpec, parse
@@ -93,7 +93,8 @@ def stream(
         decoder: What reads files and RTSP, see `open_source`.
         real_time: Play files at their own rate, as a camera would, and drop what is too late.
         strict_time: Leave out windows that miss frames, instead of marking them with `gap`.
-        max_batch: Windows of different sources that may share one call of the engine.
+        max_batch: Windows of different sources that may share one call of the engine. (Of a file
+            two successive ones may as well, see docs/live.md.)
         max_wait_ms: How long the first of them waits for others, at most, in milliseconds.
         priorities: For each source, at least 1: its share of an engine that is too slow for all.
         names: For each source what predictions call it; None: its place, without passwords.
@@ -148,7 +149,7 @@ def stream(
         rules.new_smoother,
         max_clips,
         checked.manifest.states,
-        Batching(max_batch, max_wait_ms),
+        Batching(max_batch, max_wait_ms, _windows_of_a_file(opened)),
         priorities,
         rules.event_rules,
     )
@@ -235,6 +236,11 @@ def _check_sharing(max_batch: int, max_wait_ms: float) -> None:
         raise SpecError(f"--max-batch {max_batch} must be at least 1")
     if not 0 <= max_wait_ms <= _MAX_WAIT_MS:
         raise SpecError(f"--max-wait-ms {max_wait_ms:g} must be from 0 to {_MAX_WAIT_MS:g}")
+
+
+def _windows_of_a_file(engine: Engine) -> int:
+    """How many share a call: a CPU needs less time for two than for one and one."""
+    return 1 if isinstance(engine, SizedBatches) else 2
 
 
 def _check_distinct(lanes: list[list[NamedSource]]) -> None:

@@ -102,13 +102,18 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class LendingEngine(Engine, Protocol):
-    """An engine that lends the memory that it reads its inputs from."""
+class SizedBatches(Engine, Protocol):
+    """An engine that was made ready for batches up to a size; larger ones cost it more."""
 
     @property
     def max_batch(self) -> int:
         """The largest batch of one call, where the graph's batch varies; else 0."""
         ...
+
+
+@runtime_checkable
+class LendingEngine(SizedBatches, Protocol):
+    """An engine that lends the memory that it reads its inputs from."""
 
     def lend(self, batch: int) -> dict[str, Array]:
         """Arrays of the inputs' shapes to write into, for the next `infer` alone.

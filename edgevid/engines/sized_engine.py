@@ -97,6 +97,10 @@ class SizedEngine:
     def outputs(self) -> Sequence[TensorInfo]:
         return self._outputs
 
+    @property
+    def max_batch(self) -> int:
+        return self._sizes[-1]
+
     def of_size(self, batch: int) -> Engine:
         """The engine that takes this batch as it is, or filled up.
 

@@ -2,7 +2,7 @@
 
 from edgevid.pipeline.capture import CaptureJob, NamedSource
 from edgevid.pipeline.decision_rules import DecisionRules, read_rules
-from edgevid.pipeline.inference import Batching
+from edgevid.pipeline.due import Batching
 from edgevid.pipeline.label_spans import LabelSpan
 from edgevid.pipeline.lanes import Opening, Source
 from edgevid.pipeline.messages import Result, SourceEnded, SourceStarted

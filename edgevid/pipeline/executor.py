@@ -10,7 +10,7 @@ that windows of several streams can share a call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -59,6 +59,11 @@ class Executor(Protocol):
         """Several windows cost one call of the engine."""
         ...
 
+    @property
+    def shares_streams(self) -> bool:
+        """Where windows share a call, several of them may be of one stream."""
+        ...
+
     def new_memory(self) -> Memory:
         """For a stream that begins."""
         ...
@@ -70,7 +75,7 @@ class Executor(Protocol):
         states are zeros again.
 
         Args:
-            requests: At most one of each stream.
+            requests: At most one of each stream, but where it `shares_streams`; these in order.
 
         Raises:
             EngineError: The engine failed.
@@ -95,19 +100,42 @@ class Feeds:
 
     def __init__(self, engine: Engine) -> None:
         self._lender = engine if isinstance(engine, LendingEngine) else None
+        self._room: dict[str, Array] = {}
+        self._parts: dict[int, dict[str, Array]] = {}
 
     def __call__(self, requests: Sequence[Request]) -> dict[str, Array]:
-        """Every input that comes from windows, by name, batch first, C-contiguous."""
+        """Every input that comes from windows, by name, batch first, C-contiguous.
+
+        The arrays are good for one call of the engine.
+        """
         names = requests[0].clip.arrays
         windows = {name: [r.clip.arrays[name] for r in requests] for name in names}
-        if self._lender is None or len(requests) > self._lender.max_batch:
+        if self._lender is not None and len(requests) <= self._lender.max_batch:
+            room = self._lender.lend(len(requests))
+        elif len(requests) == 1:
             return {name: batched(arrays) for name, arrays in windows.items()}
-        room = self._lender.lend(len(requests))
+        else:
+            room = self._part(len(requests), windows)
         return {name: np.stack(arrays, out=room[name]) for name, arrays in windows.items()}
+
+    def _part(self, count: int, windows: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
+        """The same arrays for all batches of a size: new memory, and to tell the engine of it,
+        would cost more than to copy the windows."""
+        if count > max(self._parts, default=0):
+            self._parts.clear()
+            self._room = {
+                name: np.empty((count, *arrays[0].shape), arrays[0].dtype)
+                for name, arrays in windows.items()
+            }
+        if count not in self._parts:
+            self._parts[count] = {name: room[:count] for name, room in self._room.items()}
+        return self._parts[count]
 
 
 class WholeWindows:
     """Feeds every window whole; several in one call where the graph's batch is open."""
+
+    shares_streams = True
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -132,6 +160,8 @@ class StatefulWindows:
 
     Several streams share a call where every state has a batch axis.
     """
+
+    shares_streams = False
 
     def __init__(self, engine: Engine, states: Sequence[StateSpec]) -> None:
         self._engine = engine
@@ -168,6 +198,8 @@ class SplitWindows:
     Frames wait in the ring of pixels until a window is due, so that the backbone is called
     once for all that are new; frames of windows that are dropped cost nothing.
     """
+
+    shares_streams = False
 
     def __init__(self, engine: SplitEngine) -> None:
         self._engine = engine

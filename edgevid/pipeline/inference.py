@@ -11,7 +11,8 @@ from edgevid.clips import WindowBuilder
 from edgevid.errors import EdgevidError
 from edgevid.pipeline.capture import CaptureJob
 from edgevid.pipeline.decisions import Continuity, Decider, Scored
-from edgevid.pipeline.executor import Memory, Request, new_executor
+from edgevid.pipeline.due import Batching, Call, Due
+from edgevid.pipeline.executor import Executor, Memory, Request, new_executor
 from edgevid.pipeline.messages import Captured, Fates, Result, SourceEnded, SourceStarted
 from edgevid.pipeline.queues import Inbox, Outbox
 from edgevid.protocols import Engine
@@ -29,19 +30,6 @@ from edgevid.types import (
 
 _MOST_MISSING = 4
 """Windows that may be missing in a row before smoothing begins anew (if they outlast a window)."""
-
-
-@dataclass(frozen=True)
-class Batching:
-    """How windows of several lanes share a call of the engine.
-
-    Attributes:
-        max_batch: Windows in a call, at most one of each lane; 1: every window by itself.
-        max_wait_ms: How long the first of them waits for others, at most.
-    """
-
-    max_batch: int = 1
-    max_wait_ms: float = 0.0
 
 
 @dataclass
@@ -96,9 +84,7 @@ class Inference:
         batching: Batching | None = None,
     ) -> None:
         self._executor = new_executor(engine, states)
-        self._batching = batching or Batching()
-        if not self._executor.shares_calls:
-            self._batching = Batching()
+        self._due = Due(_possible(batching or Batching(), self._executor))
         self._labels = tuple(labels)
         self._job = job
         self._alone = alone
@@ -108,8 +94,6 @@ class Inference:
         self._lanes: dict[int, _Lane] = {}
         self._ended: dict[tuple[int, str], Fates] = {}
         self._sources_started: dict[int, int] = {}
-        self._due: dict[int, Clip] = {}
-        self._until_s = 0.0
 
     def run(self) -> None:
         """Work until every lane has ended.
@@ -119,23 +103,27 @@ class Inference:
             Closed: The stream was closed.
         """
         while True:
-            until_s = self._until_s if self._due else None
-            message = self._inbox.get(self._due, until_s)
+            message = self._inbox.get(self._due.held, self._due.until_s)
             if message is not None:
                 self._handle(*message)
-            elif not self._due:
+                self._answer(self._due.full())
+            elif calls := self._due.all():
+                for call in calls:
+                    self._answer(call)
+            else:
                 return
-            if message is None or len(self._due) >= self._batching.max_batch:
-                self._answer_due()
 
     def _handle(self, number: int, item: Captured) -> None:
         if isinstance(item, SampledFrame):
             self._sampled(number, item)
-        elif isinstance(item, (Frame, Outage)):
+            return
+        # What comes after them must not overtake them.
+        self._answer(self._due.of(number))
+        if isinstance(item, (Frame, Outage)):
             self._outbox.put(item)
         elif isinstance(item, Clip):
             self._lanes[number].frames_used += len(set(item.frames))
-            self._is_due(number, item)
+            self._due.add(number, item, time.monotonic(), more=False)
         elif isinstance(item, SourceStarted):
             self._source_started(number, item)
         else:
@@ -181,7 +169,7 @@ class Inference:
         if lane is not None:
             last = lane.builder.finish()
             if last is not None and message.error is None:
-                self._answer([(lane, last)])
+                self._answer([(number, last)])
             for prediction in lane.decider.finish():
                 self._outbox.put(prediction)
         fates = self.fates(number, message.source_id)
@@ -196,7 +184,7 @@ class Inference:
         lane = self._lanes[number]
         lane.count(sample)
         if sample.restart:
-            lane.restart()
+            self._restart(number)
         clip = lane.builder.push(sample)
         if clip is None:
             return
@@ -205,26 +193,24 @@ class Inference:
             lane.clips_dropped += 1
         elif clip.gap and self._job.strict_time:
             lane.clips_refused += 1
-            lane.restart()
+            self._restart(number)
         else:
-            self._is_due(number, clip)
+            self._due.add(number, clip, time.monotonic(), more=not lane.live)
 
-    def _is_due(self, number: int, clip: Clip) -> None:
-        """Remember a window until its call. Its lane is held: the window lies in its ring."""
-        if not self._due:
-            self._until_s = time.monotonic() + self._batching.max_wait_ms / 1e3
-        self._due[number] = clip
+    def _restart(self, number: int) -> None:
+        """Begin a lane's stream anew, once what came before is answered."""
+        self._answer(self._due.of(number))
+        self._lanes[number].restart()
 
-    def _answer_due(self) -> None:
-        due = [(self._lanes[number], clip) for number, clip in self._due.items()]
-        self._due.clear()
-        self._answer(due)
-
-    def _answer(self, due: Sequence[tuple[_Lane, Clip]]) -> None:
-        """One call of the engine for windows of different lanes."""
+    def _answer(self, call: Call) -> None:
+        """One call of the engine."""
+        if not call:
+            return
+        due = [(self._lanes[number], clip) for number, clip in call]
         started = time.monotonic_ns()
         answers = self._executor.run([Request(clip, lane.memory) for lane, clip in due])
         inferred = time.monotonic_ns()
+        self._due.took((inferred - started) / 1e9, len(due))
         for (lane, clip), scores in zip(due, answers, strict=True):
             if scores is None:
                 # What comes of broken states is no answer.
@@ -274,6 +260,13 @@ class Inference:
                 f"{len(self._labels)} labels",
                 "Convert the model again with labels that match it",
             )
+
+
+def _possible(batching: Batching, executor: Executor) -> Batching:
+    """As far as the graph lets windows share a call."""
+    if not executor.shares_calls:
+        return Batching()
+    return batching if executor.shares_streams else replace(batching, of_a_file=1)
 
 
 def _all_finite(scores: Float32Array) -> bool:

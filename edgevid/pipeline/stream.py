@@ -19,8 +19,9 @@ from dataclasses import replace
 from edgevid.errors import SourceError
 from edgevid.events import EventRules
 from edgevid.pipeline.capture import CaptureJob, CaptureThread, NamedSource
+from edgevid.pipeline.due import Batching
 from edgevid.pipeline.event_tracker import EventTracker
-from edgevid.pipeline.inference import Batching, Inference
+from edgevid.pipeline.inference import Inference
 from edgevid.pipeline.messages import Result, SourceEnded
 from edgevid.pipeline.queues import Closed, Inbox, Outbox, Waiting
 from edgevid.pipeline.summary import SourceProgress, Summary

@@ -1,0 +1,47 @@
+"""Two windows of a file in a call, on a real engine."""
+
+from __future__ import annotations
+
+import pytest
+
+import edgevid
+from edgevid import demo
+from edgevid.engines import open_engine
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Noting:
+    """An engine that notes the batch of every call."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.name, self.inputs, self.outputs = engine.name, engine.inputs, engine.outputs
+        self.batches = []
+
+    def infer(self, feeds):
+        self.batches.append(len(next(iter(feeds.values()))))
+        return self._engine.infer(feeds)
+
+    def close(self):
+        self._engine.close()
+
+
+class Sized(Noting):
+    max_batch = 1
+
+
+@pytest.mark.parametrize(("kind", "largest"), [(Noting, 2), (Sized, 1)])
+def test_pairs_are_for_engines_that_take_any_batch(demo_bundle, kind, largest):
+    bundle = edgevid.load(demo_bundle)
+    engine = kind(open_engine(bundle, "onnxruntime", threads=1))
+    predictions = list(edgevid.stream(bundle, demo.CLIP, engine=engine, duration_s=5.0))
+    assert max(engine.batches) == largest
+    assert sum(engine.batches) == len(predictions) > 10
+    checked = open_engine(bundle, "onnxruntime", threads=1)
+    for one, again in zip(
+        predictions,
+        edgevid.stream(bundle, demo.CLIP, engine=Sized(checked), duration_s=5.0),
+        strict=True,
+    ):
+        assert one.scores == pytest.approx(again.scores, abs=1e-6)
