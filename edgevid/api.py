@@ -239,8 +239,8 @@ def _check_sharing(max_batch: int, max_wait_ms: float) -> None:
 
 
 def _windows_of_a_file(engine: Engine) -> int:
-    """How many share a call: a CPU needs less time for two than for one and one."""
-    return 1 if isinstance(engine, SizedBatches) else 2
+    """How many are answered together: what feeds the engine then finds itself in the caches."""
+    return 1 if isinstance(engine, SizedBatches) else 4
 
 
 def _check_distinct(lanes: list[list[NamedSource]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +20,8 @@ class Batching:
     Attributes:
         max_batch: Lanes in a call; 1: each by itself.
         max_wait_ms: How long the first of them waits for others, at most.
-        of_a_file: Successive windows of one file in a call. They wait 0.1 s for each other, at
-            most, and only as long as a call takes no more than that.
+        of_a_file: Successive windows of one file that are answered together, at most. They wait
+            0.1 s for each other, at most, and are no more than are answered in as long.
     """
 
     max_batch: int = 1
@@ -42,7 +41,7 @@ class Due:
         self._waiting: dict[int, list[Clip]] = {}
         self._until_s: dict[int, float] = {}
         self._held: set[int] = set()
-        self._window_s = math.inf
+        self._of_a_file = 1
 
     @property
     def held(self) -> Collection[int]:
@@ -62,8 +61,7 @@ class Due:
             more: A next window of the lane may share its call.
         """
         clips = self._waiting.setdefault(lane, [])
-        most = self._batching.of_a_file
-        if more and len(clips) + 1 < most and self._window_s * most <= _FILE_WAIT_S:
+        if more and len(clips) + 1 < self._of_a_file:
             clips.append(clip.kept())
             self._until_s.setdefault(lane, now_s + _FILE_WAIT_S)
             return
@@ -85,8 +83,9 @@ class Due:
         return self._take([lane]) if lane in self._waiting else ()
 
     def took(self, seconds: float, windows: int) -> None:
-        """How long a call was."""
-        self._window_s = seconds / windows
+        """How long a call was: what a file may wait for depends on it."""
+        most = self._batching.of_a_file
+        self._of_a_file = min(most, int(_FILE_WAIT_S * windows / seconds)) if seconds else most
 
     def _take(self, lanes: Sequence[int]) -> Call:
         self._held.difference_update(lanes)

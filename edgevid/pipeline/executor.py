@@ -83,16 +83,19 @@ class Executor(Protocol):
         ...
 
 
-def new_executor(engine: Engine, states: Sequence[StateSpec] = ()) -> Executor:
+def new_executor(
+    engine: Engine, states: Sequence[StateSpec] = (), most: int | None = None
+) -> Executor:
     """The executor for an engine.
 
     Args:
         engine: Runs the bundle's graph; stays the caller's to close.
         states: What the graph hands from one call to the next.
+        most: Windows to feed at once, where several may be of one stream; None: all.
     """
     if isinstance(engine, SplitEngine):
         return SplitWindows(engine)
-    return StatefulWindows(engine, states) if states else WholeWindows(engine)
+    return StatefulWindows(engine, states) if states else WholeWindows(engine, most)
 
 
 class Feeds:
@@ -137,8 +140,9 @@ class WholeWindows:
 
     shares_streams = True
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, most: int | None = None) -> None:
         self._engine = engine
+        self._most = most
         self._feeds = Feeds(engine)
         self._output = engine.outputs[0].name
         self.shares_calls = all(info.shape[:1] == (None,) for info in engine.inputs)
@@ -147,9 +151,10 @@ class WholeWindows:
         return Memory(States(()))
 
     def run(self, requests: Sequence[Request]) -> list[Float32Array | None]:
-        if not self.shares_calls:
-            return [scores for r in requests for scores in self._call([r])]
-        return [*self._call(requests)] if requests else []
+        most = self._most or max(len(requests), 1)
+        step = most if self.shares_calls else 1
+        calls = [requests[at : at + step] for at in range(0, len(requests), step)]
+        return [scores for call in calls for scores in self._call(call)]
 
     def _call(self, requests: Sequence[Request]) -> Array:
         return self._engine.infer(self._feeds(requests))[self._output]

@@ -31,6 +31,10 @@ from edgevid.types import (
 _MOST_MISSING = 4
 """Windows that may be missing in a row before smoothing begins anew (if they outlast a window)."""
 
+_FED_AT_ONCE = 2
+"""Windows of one stream. A CPU needs less time for two than for one and one; the activations of
+more no longer fit its caches."""
+
 
 @dataclass
 class _Lane:
@@ -83,8 +87,9 @@ class Inference:
         states: Sequence[StateSpec] = (),
         batching: Batching | None = None,
     ) -> None:
-        self._executor = new_executor(engine, states)
-        self._due = Due(_possible(batching or Batching(), self._executor))
+        batching = batching or Batching()
+        self._executor = new_executor(engine, states, max(batching.max_batch, _FED_AT_ONCE))
+        self._due = Due(_possible(batching, self._executor))
         self._labels = tuple(labels)
         self._job = job
         self._alone = alone

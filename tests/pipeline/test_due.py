@@ -20,7 +20,7 @@ from edgevid.types import Clip, Frame, Prediction, TensorInfo
 pytestmark = pytest.mark.timeout(60)
 
 LABELS = ("dark", "bright")
-PAIRS = Batching(of_a_file=2)
+FOURS = Batching(of_a_file=4)
 
 
 class NewestEngine:
@@ -105,26 +105,41 @@ def test_every_window_goes_into_one_call_in_order_and_none_too_large(
         assert answered == list(range(count))
 
 
-def test_windows_wait_for_the_next_only_where_both_are_answered_in_a_tenth_of_a_second():
-    due = Due(PAIRS)
+@pytest.mark.parametrize(
+    ("seconds", "windows", "together"),
+    [
+        (0.001, 1, 4),
+        (0.025, 1, 4),
+        (0.1, 4, 4),
+        (0.026, 1, 3),
+        (0.05, 1, 2),
+        (0.051, 1, 1),
+        (9, 1, 1),
+    ],
+)
+def test_as_many_windows_share_a_call_as_are_answered_in_a_tenth_of_a_second(
+    seconds, windows, together
+):
+    due = Due(FOURS)
+    due.took(seconds, windows)
+    for index in range(together):
+        assert not due.full()
+        due.add(0, clip(0, index), 7.0 + index / 100, more=True)
+        assert due.until_s == pytest.approx(7.0 + index / 100 if index == together - 1 else 7.1)
+    assert [one.index for _, one in due.full()] == list(range(together))
+
+
+def test_the_first_window_waits_for_no_other():
+    due = Due(FOURS)
     due.add(0, clip(0, 0), 5.0, more=True)
     assert len(due.full()) == 1, "nothing is known of calls yet"
-    due.took(0.051, 1)
-    due.add(0, clip(0, 1), 6.0, more=True)
-    assert len(due.full()) == 1
-    due.took(0.098, 2)
-    due.add(0, clip(0, 2), 7.0, more=True)
-    assert not due.full()
-    assert due.until_s == pytest.approx(7.1)
-    assert [one.index for _, one in due.of(0)] == [2]
-    assert not due.of(0)
 
 
 @pytest.mark.parametrize("hop_s", [None, 0.1, 0.5])
-def test_a_file_is_answered_in_pairs(numbered, hop_s):
+def test_windows_of_a_file_share_calls(numbered, hop_s):
     engine = NewestEngine()
     pts = [i / 10 for i in range(40)]
-    predictions = list(stream(engine, [numbered(pts)], PAIRS, hop_s=hop_s))
+    predictions = list(stream(engine, [numbered(pts)], FOURS, hop_s=hop_s))
     hop = round(10 * (hop_s or 0.1))
     assert [p.index for p in predictions] == list(range(1 + (40 - 3) // hop))
     assert [round(p.scores[1] * 255) for p in predictions] == list(range(2, 40, hop))
@@ -141,11 +156,11 @@ def test_a_file_is_answered_in_pairs(numbered, hop_s):
     st.booleans(),
     st.sampled_from(["none", "mean:3", "hmm:0.9"]),
 )
-def test_pairs_change_nothing_but_timings(numbered, steps, num_frames, hop_s, strict, smooth):
+def test_sharing_changes_nothing_but_timings(numbered, steps, num_frames, hop_s, strict, smooth):
     pts = np.cumsum([0.0, *steps]).round(3).tolist()
     more = {"num_frames": num_frames, "hop_s": hop_s, "strict_time": strict, "smooth": smooth}
     alone = stream(NewestEngine(), [numbered(pts)], Batching(), **more)
-    paired = stream(NewestEngine(), [numbered(pts)], PAIRS, **more)
+    paired = stream(NewestEngine(), [numbered(pts)], FOURS, **more)
     assert [facts(p) for p in paired] == [facts(p) for p in alone]
     for name in ("frames_read", "frames_used", "clips_refused", "clips_with_gap"):
         assert paired.summary.total(name) == alone.summary.total(name)
@@ -161,7 +176,7 @@ def test_a_source_that_is_slow_holds_no_answer_back(numbered):
             waited.append(answered.wait(20))
 
     playing = stream(
-        NewestEngine(), [numbered([i / 10 for i in range(20)], on_read=on_read)], PAIRS
+        NewestEngine(), [numbered([i / 10 for i in range(20)], on_read=on_read)], FOURS
     )
     for prediction in playing:
         if prediction.index == 5:
@@ -173,20 +188,20 @@ def test_what_is_live_is_answered_at_once(numbered):
     engine = NewestEngine()
     pts = [i / 10 for i in range(40)]
     source = numbered(pts, live=True, on_read=lambda _: time.sleep(0.01))
-    assert len(list(stream(engine, [source], PAIRS))) > 10
+    assert len(list(stream(engine, [source], FOURS))) > 10
     assert set(engine.batches) == {1}
 
 
 def test_slow_calls_are_not_shared(numbered):
-    engine = NewestEngine(seconds=0.06)
-    assert len(list(stream(engine, [numbered([i / 10 for i in range(10)])], PAIRS))) == 8
+    engine = NewestEngine(seconds=0.055)
+    assert len(list(stream(engine, [numbered([i / 10 for i in range(10)])], FOURS))) == 8
     assert set(engine.batches) == {1}
 
 
 def test_lanes_that_share_no_call_do_not_wait_for_each_other(numbered):
     engine = NewestEngine()
     sources = [numbered([i / 10 for i in range(30)], name=f"lane {k}") for k in range(3)]
-    predictions = list(stream(engine, sources, PAIRS))
+    predictions = list(stream(engine, sources, FOURS))
     assert max(engine.batches) == 2
     for source in sources:
         own = [p.index for p in predictions if p.source_id == source.source_id]
@@ -195,7 +210,7 @@ def test_lanes_that_share_no_call_do_not_wait_for_each_other(numbered):
 
 def test_with_frames_each_answer_comes_before_the_next_frame(numbered):
     playing = stream(
-        NewestEngine(), [numbered([i / 10 for i in range(20)])], PAIRS, want_frames=True
+        NewestEngine(), [numbered([i / 10 for i in range(20)])], FOURS, want_frames=True
     )
     shown = -1
     answers = 0
@@ -226,6 +241,6 @@ def test_a_graph_with_states_gets_one_window_of_a_stream(numbered):
         input="count_in", output="count_out", shape=(1, 1), dtype="float32", batch_axis=0
     )
     lanes = [lane(numbered([i / 10 for i in range(20)]))]
-    playing = Stream(engine, LABELS, lanes, job(), states=[state], batching=PAIRS)
+    playing = Stream(engine, LABELS, lanes, job(), states=[state], batching=FOURS)
     assert [float(p.scores[1]) for p in playing] == [*range(1, 19)]
     assert set(engine.batches) == {1}

@@ -1,4 +1,4 @@
-"""Two windows of a file in a call, on a real engine."""
+"""Several windows of a file in a call, on a real engine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sized(Noting):
 
 
 @pytest.mark.parametrize(("kind", "largest"), [(Noting, 2), (Sized, 1)])
-def test_pairs_are_for_engines_that_take_any_batch(demo_bundle, kind, largest):
+def test_calls_are_shared_on_engines_that_take_any_batch(demo_bundle, kind, largest):
     bundle = edgevid.load(demo_bundle)
     engine = kind(open_engine(bundle, "onnxruntime", threads=1))
     predictions = list(edgevid.stream(bundle, demo.CLIP, engine=engine, duration_s=5.0))
