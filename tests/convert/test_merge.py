@@ -53,7 +53,8 @@ def feeds_of(bundle: Path) -> list[dict[str, Any]]:
     infer = engine.infer
 
     def spying(feeds: Any) -> Any:
-        fed.append({name: np.array(array) for name, array in feeds.items()})
+        for window in range(len(feeds["rgb"])):
+            fed.append({name: array[[window]] for name, array in feeds.items()})
         return infer(feeds)
 
     engine.infer = spying  # type: ignore[method-assign]
