@@ -219,8 +219,9 @@ class Clip:
 class StageTimings:
     """Where the time of one prediction went, in milliseconds.
 
-    `queue` is from the arrival of the newest frame to the start of the engine call, less
-    capture and preprocessing; `total` from its arrival, or from when the camera took it (see
+    `infer` is the engine's call; of several windows of one source that share it, each its part.
+    `queue` is the rest of the time from the arrival of the newest frame to the engine's answer,
+    less preprocessing; `total` from its arrival, or from when the camera took it (see
     `Prediction.latency_from`), to the emitted label.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -208,37 +209,40 @@ class Inference:
         self._lanes[number].restart()
 
     def _answer(self, call: Call) -> None:
-        """One call of the engine."""
+        """Windows that go to the engine together."""
         if not call:
             return
+        counts = Counter(number for number, _ in call)
         due = [(self._lanes[number], clip) for number, clip in call]
         started = time.monotonic_ns()
         answers = self._executor.run([Request(clip, lane.memory) for lane, clip in due])
         inferred = time.monotonic_ns()
         self._due.took((inferred - started) / 1e9, len(due))
-        for (lane, clip), scores in zip(due, answers, strict=True):
+        took_ms = (inferred - started) / 1e6
+        for (number, clip), scores in zip(call, answers, strict=True):
+            lane = self._lanes[number]
             if scores is None:
                 # What comes of broken states is no answer.
                 lane.states_broken += 1
                 lane.restart()
                 continue
             self._check(scores)
-            for prediction in self._decide(lane, clip, scores, started, inferred):
+            for prediction in self._decide(lane, clip, scores, took_ms / counts[number], inferred):
                 self._outbox.put(prediction, at_once=lane.live)
 
     def _decide(
-        self, lane: _Lane, clip: Clip, scores: Float32Array, started: int, inferred: int
+        self, lane: _Lane, clip: Clip, scores: Float32Array, infer_ms: float, inferred: int
     ) -> list[Prediction]:
         if not _all_finite(scores):
             # Neither the smoother nor a reader can do anything with it.
             lane.clips_not_finite += 1
             return []
-        waited_ms = (started - clip.newest_received_ns) / 1e6 - clip.preprocess_ms
+        here_ms = (inferred - clip.newest_received_ns) / 1e6
         timings = StageTimings(
             capture_ms=clip.capture_ms,
             preprocess_ms=clip.preprocess_ms,
-            queue_ms=max(waited_ms, 0.0),
-            infer_ms=(inferred - started) / 1e6,
+            queue_ms=max(here_ms - clip.preprocess_ms - infer_ms, 0.0),
+            infer_ms=infer_ms,
         )
         end_s = clip.end_s
         window = Scored(

@@ -40,9 +40,12 @@ class TimingsMs(BaseModel):
     capture: float = Field(description="Reading and decoding the window's new frames.")
     preprocess: float = Field(description="Cropping and resizing them.")
     queue: float = Field(
-        description="From the newest frame's arrival to the engine, less capture and preprocess."
+        description="The rest of the time from the newest frame's arrival to the engine's answer, "
+        "less preprocess."
     )
-    infer: float = Field(description="The engine call.")
+    infer: float = Field(
+        description="The engine call; of windows of one source that share it, each its part."
+    )
     post: float = Field(description="Smoothing and choosing the label.")
     total: float = Field(
         description="From the newest frame's arrival, or from its capture (see `latency_from`), "

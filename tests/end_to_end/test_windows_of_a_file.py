@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import edgevid
@@ -14,14 +16,21 @@ pytestmark = pytest.mark.timeout(60)
 class Noting:
     """An engine that notes the batch of every call."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, pause_s=0.0):
         self._engine = engine
+        self._pause_s = pause_s
+        self.seconds = 0.0
         self.name, self.inputs, self.outputs = engine.name, engine.inputs, engine.outputs
         self.batches = []
 
     def infer(self, feeds):
         self.batches.append(len(next(iter(feeds.values()))))
-        return self._engine.infer(feeds)
+        began = time.perf_counter()
+        time.sleep(self._pause_s)
+        try:
+            return self._engine.infer(feeds)
+        finally:
+            self.seconds += time.perf_counter() - began
 
     def close(self):
         self._engine.close()
@@ -45,3 +54,15 @@ def test_calls_are_shared_on_engines_that_take_any_batch(demo_bundle, kind, larg
         strict=True,
     ):
         assert one.scores == pytest.approx(again.scores, abs=1e-6)
+
+
+def test_the_parts_of_a_shared_call_are_the_call(demo_bundle):
+    bundle = edgevid.load(demo_bundle)
+    engine = Noting(open_engine(bundle, "onnxruntime", threads=1), pause_s=0.01)
+    times = [p.timings for p in edgevid.stream(bundle, demo.CLIP, engine=engine, duration_s=5.0)]
+    assert len(engine.batches) < len(times)
+    # A pause in every call is most of it; were each window given all of a call, twice as much.
+    inferring_s = sum(t.infer_ms for t in times) / 1e3
+    assert engine.seconds <= inferring_s < 1.3 * engine.seconds
+    for one in times:
+        assert one.queue_ms + one.infer_ms + one.post_ms <= one.total_ms + 0.01
