@@ -61,8 +61,8 @@ def test_the_parts_of_a_shared_call_are_the_call(demo_bundle):
     engine = Noting(open_engine(bundle, "onnxruntime", threads=1), pause_s=0.01)
     times = [p.timings for p in edgevid.stream(bundle, demo.CLIP, engine=engine, duration_s=5.0)]
     assert len(engine.batches) < len(times)
-    # A pause in every call is most of it; were each window given all of a call, twice as much.
+    # Were each window given all of it, four times as much: four go together.
     inferring_s = sum(t.infer_ms for t in times) / 1e3
-    assert engine.seconds <= inferring_s < 1.3 * engine.seconds
+    assert engine.seconds <= inferring_s < 2 * engine.seconds
     for one in times:
         assert one.queue_ms + one.infer_ms + one.post_ms <= one.total_ms + 0.01
