@@ -94,7 +94,7 @@ def stream(
         real_time: Play files at their own rate, as a camera would, and drop what is too late.
         strict_time: Leave out windows that miss frames, instead of marking them with `gap`.
         max_batch: Windows of different sources that may share one call of the engine. (Of a file
-            two successive ones may as well, see docs/live.md.)
+            two successive ones of one frame may as well, see docs/live.md.)
         max_wait_ms: How long the first of them waits for others, at most, in milliseconds.
         priorities: For each source, at least 1: its share of an engine that is too slow for all.
         names: For each source what predictions call it; None: its place, without passwords.

@@ -6,7 +6,7 @@ Times: `*_s` are seconds on the source's own clock (presentation timestamps);
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -177,7 +177,7 @@ class Clip:
         frames: Numbers of its T frames, which tell them apart as long as the stream lasts; a
             frame that stands for two samples is there twice.
         arrays: Input name to uint8, `(K, H, W, channels)`, or `(H, W, channels)` of one frame.
-            Views into the ring: valid until the next frame is pushed; see `kept`.
+            Views into the ring: valid until the next frame is pushed.
         gap: True where a frame of the window lies farther from its instant than the
             contract tolerates.
         padded: How many frames at the end repeat the last one (a file shorter than a window).
@@ -207,12 +207,6 @@ class Clip:
     @property
     def end_s(self) -> float:
         return self.pts_s[-1]
-
-    def kept(self) -> Clip:
-        """The same, with arrays that stay valid."""
-        if len(self.frames) == 1:
-            return self  # a ring of one keeps the sample itself
-        return replace(self, arrays={name: array.copy() for name, array in self.arrays.items()})
 
 
 @record

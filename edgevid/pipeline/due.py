@@ -20,8 +20,9 @@ class Batching:
     Attributes:
         max_batch: Lanes in a call; 1: each by itself.
         max_wait_ms: How long the first of them waits for others, at most.
-        of_a_file: Successive windows of one file that are answered together, at most. They wait
-            0.1 s for each other, at most, and are no more than are answered in as long.
+        of_a_file: Successive windows of one file that are answered together, at most, where a
+            window is one frame; those of several are a batch by themselves. They wait 0.1 s for
+            each other, at most, and are no more than are answered in as long.
     """
 
     max_batch: int = 1
@@ -62,7 +63,7 @@ class Due:
         """
         clips = self._waiting.setdefault(lane, [])
         if more and len(clips) + 1 < self._of_a_file:
-            clips.append(clip.kept())
+            clips.append(clip)
             self._until_s.setdefault(lane, now_s + _FILE_WAIT_S)
             return
         clips.append(clip)

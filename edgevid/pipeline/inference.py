@@ -33,7 +33,7 @@ _MOST_MISSING = 4
 """Windows that may be missing in a row before smoothing begins anew (if they outlast a window)."""
 
 _FED_AT_ONCE = 2
-"""Windows of one stream. A CPU needs less time for two than for one and one; the activations of
+"""Frames of one stream. A CPU needs less time for two than for one and one; the activations of
 more no longer fit its caches."""
 
 
@@ -90,7 +90,7 @@ class Inference:
     ) -> None:
         batching = batching or Batching()
         self._executor = new_executor(engine, states, max(batching.max_batch, _FED_AT_ONCE))
-        self._due = Due(_possible(batching, self._executor))
+        self._due = Due(_possible(batching, self._executor, job.clip.num_frames))
         self._labels = tuple(labels)
         self._job = job
         self._alone = alone
@@ -271,11 +271,13 @@ class Inference:
             )
 
 
-def _possible(batching: Batching, executor: Executor) -> Batching:
+def _possible(batching: Batching, executor: Executor, num_frames: int) -> Batching:
     """As far as the graph lets windows share a call."""
     if not executor.shares_calls:
         return Batching()
-    return batching if executor.shares_streams else replace(batching, of_a_file=1)
+    # The next window of several frames would be written over the one that waits.
+    alone = num_frames > 1 or not executor.shares_streams
+    return replace(batching, of_a_file=1) if alone else batching
 
 
 def _all_finite(scores: Float32Array) -> bool:

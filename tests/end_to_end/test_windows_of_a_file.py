@@ -41,8 +41,8 @@ class Sized(Noting):
 
 
 @pytest.mark.parametrize(("kind", "largest"), [(Noting, 2), (Sized, 1)])
-def test_calls_are_shared_on_engines_that_take_any_batch(demo_bundle, kind, largest):
-    bundle = edgevid.load(demo_bundle)
+def test_calls_are_shared_on_engines_that_take_any_batch(bundles, kind, largest):
+    bundle = edgevid.load(bundles("mobilenet-v2-imagenet", "fp32"))
     engine = kind(open_engine(bundle, "onnxruntime", threads=1))
     predictions = list(edgevid.stream(bundle, demo.CLIP, engine=engine, duration_s=5.0))
     assert max(engine.batches) == largest
@@ -56,8 +56,8 @@ def test_calls_are_shared_on_engines_that_take_any_batch(demo_bundle, kind, larg
         assert one.scores == pytest.approx(again.scores, abs=1e-6)
 
 
-def test_the_parts_of_a_shared_call_are_the_call(demo_bundle):
-    bundle = edgevid.load(demo_bundle)
+def test_the_parts_of_a_shared_call_are_the_call(bundles):
+    bundle = edgevid.load(bundles("mobilenet-v2-imagenet", "fp32"))
     engine = Noting(open_engine(bundle, "onnxruntime", threads=1), pause_s=0.01)
     times = [p.timings for p in edgevid.stream(bundle, demo.CLIP, engine=engine, duration_s=5.0)]
     assert len(engine.batches) < len(times)

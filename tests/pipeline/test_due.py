@@ -46,7 +46,7 @@ class NewestEngine:
         pass
 
 
-def job(num_frames=3, hop_s=None, **more) -> CaptureJob:
+def job(num_frames=1, hop_s=None, **more) -> CaptureJob:
     clip = ClipSpec(num_frames=num_frames, fps=10.0, hop_s=hop_s)
     return CaptureJob(clip, (InputSpec(name="clip", layout="NTHWC", size=(6, 8)),), **more)
 
@@ -141,8 +141,8 @@ def test_windows_of_a_file_share_calls(numbered, hop_s):
     pts = [i / 10 for i in range(40)]
     predictions = list(stream(engine, [numbered(pts)], FOURS, hop_s=hop_s))
     hop = round(10 * (hop_s or 0.1))
-    assert [p.index for p in predictions] == list(range(1 + (40 - 3) // hop))
-    assert [round(p.scores[1] * 255) for p in predictions] == list(range(2, 40, hop))
+    assert [p.index for p in predictions] == list(range(1 + (40 - 1) // hop))
+    assert [round(p.scores[1] * 255) for p in predictions] == list(range(0, 40, hop))
     assert engine.batches[0] == 1
     assert max(engine.batches) == 2
     assert sum(engine.batches) == len(predictions)
@@ -172,7 +172,7 @@ def test_a_source_that_is_slow_holds_no_answer_back(numbered):
     waited = []
 
     def on_read(index):
-        if index == 8:
+        if index == 6:
             waited.append(answered.wait(20))
 
     playing = stream(
@@ -182,6 +182,13 @@ def test_a_source_that_is_slow_holds_no_answer_back(numbered):
         if prediction.index == 5:
             answered.set()
     assert waited == [True]
+
+
+def test_windows_of_several_frames_are_fed_alone(numbered):
+    engine = NewestEngine()
+    predictions = list(stream(engine, [numbered([i / 10 for i in range(30)])], FOURS, num_frames=2))
+    assert len(predictions) == 29
+    assert set(engine.batches) == {1}
 
 
 def test_what_is_live_is_answered_at_once(numbered):
@@ -194,7 +201,7 @@ def test_what_is_live_is_answered_at_once(numbered):
 
 def test_slow_calls_are_not_shared(numbered):
     engine = NewestEngine(seconds=0.055)
-    assert len(list(stream(engine, [numbered([i / 10 for i in range(10)])], FOURS))) == 8
+    assert len(list(stream(engine, [numbered([i / 10 for i in range(10)])], FOURS))) == 10
     assert set(engine.batches) == {1}
 
 
@@ -205,7 +212,7 @@ def test_lanes_that_share_no_call_do_not_wait_for_each_other(numbered):
     assert max(engine.batches) == 2
     for source in sources:
         own = [p.index for p in predictions if p.source_id == source.source_id]
-        assert own == list(range(28))
+        assert own == list(range(30))
 
 
 def test_with_frames_each_answer_comes_before_the_next_frame(numbered):
@@ -219,8 +226,8 @@ def test_with_frames_each_answer_comes_before_the_next_frame(numbered):
             shown = result.time.index
         if isinstance(result, Prediction):
             answers += 1
-            assert result.index == shown - 2
-    assert answers == 18
+            assert result.index == shown
+    assert answers == 20
 
 
 class CountingEngine(NewestEngine):
@@ -242,5 +249,5 @@ def test_a_graph_with_states_gets_one_window_of_a_stream(numbered):
     )
     lanes = [lane(numbered([i / 10 for i in range(20)]))]
     playing = Stream(engine, LABELS, lanes, job(), states=[state], batching=FOURS)
-    assert [float(p.scores[1]) for p in playing] == [*range(1, 19)]
+    assert [float(p.scores[1]) for p in playing] == [*range(1, 21)]
     assert set(engine.batches) == {1}
